@@ -1,0 +1,503 @@
+/* strata train: from the command line, or from a run folder, to a run that training.c takes to its end. Everything that
+ * can be refused is refused before the run folder is made. */
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+typedef struct arguments {
+    common common;
+    run_plan plan;
+    const char *out, *resume;
+    bool force;
+    double save_every;
+} arguments;
+
+/* ---- the plan of a run ------------------------------------------------------------------------------------------ */
+
+/* What was left open gets its value here, so that run.txt and the screen say it. */
+static int complete_plan(arguments *a) {
+    run_plan *p = &a->plan;
+    if (strcmp(p->precision, "f32") != 0) {
+        return refuse("--precision %s is not in this version; f32 is", p->precision);
+    }
+    bool is_onecycle = strcmp(p->schedule, "onecycle") == 0;
+    if (p->learning_rate == 0) {
+        p->learning_rate = strcmp(p->optimizer, "adamw") == 0 ? 0.001 : 0.05;
+    }
+    if (p->step_every == 0) {
+        p->step_every = (double)p->epochs / 3;
+    }
+    if (!option_was_given(&command_train, &a->common, "warmup")) {
+        p->warmup = is_onecycle ? 0.3 * (double)p->epochs : 0;
+    } else if (is_onecycle && p->warmup == 0) {
+        return refuse("the onecycle schedule is a warm-up and a decline; --schedule cosine has no warm-up");
+    }
+    if (p->warmup > (double)p->epochs) {
+        return refuse("--warmup %s is longer than the %lld epochs of the run", number_text(p->warmup).s,
+                      (long long)p->epochs);
+    }
+    p->version = strata_version();
+    p->numerics = STRATA_NUMERICS;
+    p->seed = a->common.seed;
+    p->settings = a->common.settings.bytes;
+    return DONE;
+}
+
+/* Paths that still hold when the run is resumed from another folder; names of the zoo and of data stay as they are. */
+static const char *absolute(const char *path, char buffer[PATH_MAX]) {
+    return path != NULL && realpath(path, buffer) != NULL ? buffer : path;
+}
+
+static strata_train_options train_options(const run_plan *p) {
+    return (strata_train_options){
+        .epochs = p->epochs,
+        .optimizer = p->optimizer,
+        .learning_rate = p->learning_rate,
+        .momentum = p->momentum > 0 ? p->momentum : -1,
+        .nesterov = p->nesterov,
+        .weight_decay = p->weight_decay,
+        .schedule = p->schedule,
+        .step_every = p->step_every,
+        .step_factor = p->step_factor,
+        .warmup = p->warmup,
+        .label_smoothing = p->label_smoothing,
+        .seed = (uint64_t)p->seed,
+    };
+}
+
+static strata_build_options build_options(const run_plan *p) {
+    return (strata_build_options){
+        .batch = p->batch,
+        .train = true,
+        .optimizer = p->optimizer,
+        .seed = (uint64_t)p->seed,
+        .freeze = p->freeze,
+    };
+}
+
+/* ---- what it says before it begins ------------------------------------------------------------------------------ */
+
+static void print_data(const training *t) {
+    const strata_dataset *d = t->data;
+    strata_net_info net;
+    strata_net_info_get(t->net, false, &net);
+    strata_shape have = strata_dataset_shape(d), want = net.input;
+    text line = {0};
+    text_add(&line, "%s (%s): %s train", safe_text(strata_dataset_name(d)).s, safe_text(strata_dataset_kind(d)).s,
+             count_text((int64_t)strata_dataset_count(d, STRATA_TRAIN)).s);
+    if (strata_dataset_count(d, STRATA_VAL) > 0) {
+        text_add(&line, ", %s val%s", count_text((int64_t)strata_dataset_count(d, STRATA_VAL)).s,
+                 strata_dataset_was_held_out(d) ? " (held out to choose)" : "");
+    }
+    if (strata_dataset_count(d, STRATA_TEST) > 0) {
+        text_add(&line, ", %s test", count_text((int64_t)strata_dataset_count(d, STRATA_TEST)).s);
+    }
+    text_add(&line, "; %s", shape_text(have, false).s);
+    if (have.channels == want.channels && (have.height < want.height || have.width < want.width)) {
+        text_add(&line, " padded to %lldx%lld", (long long)want.height, (long long)want.width);
+    }
+    text_add(&line, ", %s classes", count_text((int64_t)strata_dataset_class_count(d)).s);
+    print_fact("data", "%s", line.bytes);
+    text_free(&line);
+}
+
+static void print_plan(const training *t) {
+    const run_plan *p = t->plan;
+    bool is_sgd = strcmp(p->optimizer, "sgd") == 0;
+    text line = {0};
+    text_add(&line, "batch %s, %s lr %s", count_text(p->batch).s, p->optimizer, number_text(p->learning_rate).s);
+    if (is_sgd && p->momentum > 0) {
+        text_add(&line, "%s momentum %s", p->nesterov ? " nesterov" : "", number_text(p->momentum).s);
+    }
+    if (p->weight_decay > 0) {
+        text_add(&line, ", weight decay %s", number_text(p->weight_decay).s);
+    }
+    text_add(&line, ", %s", p->schedule);
+    if (strcmp(p->schedule, "step") == 0) {
+        text_add(&line, " (x %s every %.3g epochs)", number_text(p->step_factor).s, p->step_every);
+    }
+    if (p->warmup > 0) {
+        text_add(&line, " (warm-up %.3g epochs)", p->warmup);
+    }
+    if (p->label_smoothing > 0) {
+        text_add(&line, ", label smoothing %s", number_text(p->label_smoothing).s);
+    }
+    if (p->freeze != NULL) {
+        text_add(&line, ", frozen: %s", p->freeze);
+    }
+    int threads = strata_runtime_threads(t->runtime);
+    text_add(&line, ", %lld epoch%s, seed %lld; %s f32, %d thread%s", (long long)p->epochs, p->epochs == 1 ? "" : "s",
+             (long long)p->seed, strata_runtime_isa(t->runtime), threads, threads == 1 ? "" : "s");
+    print_fact("plan", "%s", line.bytes);
+    text_free(&line);
+}
+
+static void print_facts(const training *t) {
+    strata_net_info net;
+    strata_net_info_get(t->net, true, &net);
+    print_fact("net", "%s, %s parameters, %s multiply-adds a picture%s%s", net.name, count_text(net.parameters).s,
+               count_text(net.multiply_adds).s, t->plan->weights != NULL ? ", weights from " : "",
+               t->plan->weights != NULL ? t->plan->weights : "");
+    print_data(t);
+    print_plan(t);
+}
+
+/* What will not fit is refused before the first step, with the batch that would. */
+static int check_memory(const training *t) {
+    uint64_t have = memory_free();
+    strata_build_options options = build_options(t->plan);
+    if (t->memory.total_bytes <= have) {
+        if (have == UINT64_MAX) {
+            print_fact("memory", "%s predicted", bytes_text(t->memory.total_bytes).s);
+        } else {
+            print_fact("memory", "%s predicted of %s free", bytes_text(t->memory.total_bytes).s, bytes_text(have).s);
+        }
+        return DONE;
+    }
+    strata_net_info net;
+    strata_net_info_get(t->net, true, &net);
+    fail("training %s at batch %s needs %s, this machine has %s free", net.name, count_text(t->plan->batch).s,
+         bytes_text(t->memory.total_bytes).s, bytes_text(have).s);
+    strata_memory smaller = {0};
+    int64_t batch = 1;
+    while (batch < t->plan->batch) {
+        batch *= 2;
+    }
+    for (batch /= 2; batch >= 1; batch /= 2) {
+        options.batch = batch;
+        if (strata_model_memory(&smaller, t->runtime, t->net, &options, NULL) == STRATA_OK &&
+            smaller.total_bytes <= have) {
+            fprintf(stderr, "  batch %s needs %s: --batch %lld\n", count_text(batch).s,
+                    bytes_text(smaller.total_bytes).s, (long long)batch);
+            return FAILED;
+        }
+    }
+    fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
+    return FAILED;
+}
+
+/* ---- from a plan to a trainer ----------------------------------------------------------------------------------- */
+
+/* Everything up to the trainer. `checkpoint`: resume from it; NULL: from the beginning. Exit status. */
+static int prepare(training *t, run_plan *plan, const char *net, const common *c, const char *checkpoint) {
+    strata_error err;
+    strata_options runtime = runtime_options(c);
+    strata_data_options data = {.hold_out = plan->hold_out, .seed = (uint64_t)plan->seed, .limit = (size_t)plan->limit};
+    strata_build_options build = build_options(plan);
+    if (strata_runtime_create(&t->runtime, &runtime, &err) != STRATA_OK ||
+        strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK ||
+        strata_dataset_open(&t->data, plan->data, &data, &err) != STRATA_OK ||
+        strata_model_memory(&t->memory, t->runtime, t->net, &build, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    int64_t train = (int64_t)strata_dataset_count(t->data, STRATA_TRAIN);
+    int64_t val = (int64_t)strata_dataset_count(t->data, STRATA_VAL);
+    int64_t test = (int64_t)strata_dataset_count(t->data, STRATA_TEST);
+    if (checkpoint != NULL && (train != plan->train_count || val != plan->val_count || test != plan->test_count)) {
+        return fail("%s has changed since this run began: it had %s + %s + %s pictures, now %s + %s + %s", plan->data,
+                    count_text(plan->train_count).s, count_text(plan->val_count).s, count_text(plan->test_count).s,
+                    count_text(train).s, count_text(val).s, count_text(test).s);
+    }
+    plan->train_count = train;
+    plan->val_count = val;
+    plan->test_count = test;
+    print_facts(t);
+    int status = check_memory(t);
+    if (status != DONE) {
+        return status;
+    }
+    strata_train_options options = train_options(plan);
+    bool is_begun = checkpoint != NULL && path_exists(checkpoint); /* not when it was killed before its first step */
+    if (strata_model_build(&t->model, t->runtime, t->net, &build, &err) != STRATA_OK ||
+        (plan->weights != NULL && !is_begun && strata_model_load(t->model, plan->weights, &err) != STRATA_OK) ||
+        strata_trainer_create(&t->trainer, t->model, t->data, &options, &err) != STRATA_OK ||
+        (is_begun && strata_trainer_resume(t->trainer, checkpoint, &err) != STRATA_OK)) {
+        return report(&err);
+    }
+    const char *preparation = strata_model_preparation(t->model);
+    if (preparation[0] != '\0') {
+        print_fact("pictures", "%s", preparation);
+    }
+    return DONE;
+}
+
+static void close_training(training *t) {
+    if (t->trainer != NULL) {
+        strata_trainer_free(t->trainer);
+    }
+    if (t->model != NULL) {
+        strata_model_free(t->model);
+    }
+    if (t->data != NULL) {
+        strata_dataset_free(t->data);
+    }
+    if (t->net != NULL) {
+        strata_net_free(t->net);
+    }
+    if (t->runtime != NULL) {
+        strata_runtime_free(t->runtime);
+    }
+    run_log_free(&t->log);
+}
+
+/* ---- a new run -------------------------------------------------------------------------------------------------- */
+
+/* A folder given with --out: held, and free of an earlier run or meant to be written over. Exit status. */
+static int claim_folder(const arguments *a) {
+    strata_error err;
+    if (a->out == NULL || !path_exists(a->out)) {
+        return DONE;
+    }
+    if (!path_is_folder(a->out)) {
+        return fail("%s is a file; --out is a folder", a->out);
+    }
+    if (run_lock(a->out, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    char *plan = path_join(a->out, "run.txt");
+    bool is_run = path_exists(plan);
+    free(plan);
+    if (is_run && !a->force) {
+        int status = fail("%s already holds a run", a->out);
+        hint("%s train --resume %s goes on with it; --force writes over it", program_name(), a->out);
+        return status;
+    }
+    return DONE;
+}
+
+/* Folder, net.net, run.txt (which makes it a run) and a checkpoint of step 0. */
+static strata_status begin_run(training *t, const arguments *a, char **folder, strata_error *err) {
+    strata_net_info net;
+    strata_net_info_get(t->net, false, &net);
+    bool is_new = a->out == NULL || !path_exists(a->out);
+    strata_status status;
+    if (a->out == NULL) {
+        status = run_make(folder, net.name, err);
+    } else {
+        *folder = take_copy(a->out, strlen(a->out));
+        status = run_make_at(*folder, err);
+    }
+    if (status == STRATA_OK && is_new) {
+        status = run_lock(*folder, err);
+    }
+    if (status == STRATA_OK) {
+        status = run_clear(*folder, err);
+    }
+    char *source = NULL;
+    if (status == STRATA_OK) {
+        status = strata_net_text(&source, t->net, err);
+    }
+    if (status == STRATA_OK) {
+        char *path = path_join(*folder, "net.net");
+        status = strata_file_write(path, source, strlen(source), err);
+        free(path);
+        strata_text_free(source);
+    }
+    t->folder = *folder;
+    if (status == STRATA_OK) {
+        status = run_plan_write(t->plan, *folder, err);
+    }
+    return status == STRATA_OK ? training_save(t, err) : status;
+}
+
+static void add_command(text *out, const common *c) {
+    text_add(out, "strata train");
+    for (int i = 0; i < c->word_count; i++) {
+        text_add(out, " ");
+        text_add_shell(out, c->words[i]);
+    }
+}
+
+static int run_new(arguments *a) {
+    run_plan *p = &a->plan;
+    if (a->common.item_count == 0 || p->data == NULL) {
+        int status = refuse(a->common.item_count == 0 ? "train needs a network" : "train needs --data D");
+        hint("%s train %s --data fashion-mnist", program_name(),
+             a->common.item_count == 0 ? "lenet5" : a->common.items[0]);
+        return status;
+    }
+    int status = complete_plan(a);
+    if (status == DONE) {
+        status = claim_folder(a);
+    }
+    if (status != DONE) {
+        return status;
+    }
+    static char data_path[PATH_MAX], weights_path[PATH_MAX], net_path[PATH_MAX];
+    const char *net = a->common.items[0];
+    p->data = absolute(p->data, data_path);
+    p->weights = absolute(p->weights, weights_path);
+    p->net = absolute(net, net_path);
+    text words = {0};
+    add_command(&words, &a->common);
+    p->command = words.bytes;
+    training t = {.plan = p, .json = a->common.json, .save_every = a->save_every};
+    char *folder = NULL;
+    status = prepare(&t, p, net, &a->common, NULL);
+    if (status == DONE) {
+        training_catch_signals();
+        strata_error err;
+        if (begin_run(&t, a, &folder, &err) != STRATA_OK) {
+            status = report(&err);
+        } else {
+            print_fact("run", "%s", folder);
+            status = training_run(&t);
+        }
+    }
+    close_training(&t);
+    free(folder);
+    text_free(&words);
+    return status;
+}
+
+/* ---- an interrupted run ----------------------------------------------------------------------------------------- */
+
+/* A resumed run keeps its own options: only these may be new. */
+static int refuse_changes(const arguments *a) {
+    for (const option *o = command_train.options; o->kind != OPTION_END; o++) {
+        if (strcmp(o->name, "resume") != 0 && strcmp(o->name, "save-every") != 0 &&
+            option_was_given(&command_train, &a->common, o->name)) {
+            return refuse("--resume goes on with the run as it was begun; --%s cannot be changed", o->name);
+        }
+    }
+    if (a->common.item_count > 0 || a->common.settings.length > 0 ||
+        option_was_given(&command_train, &a->common, "seed")) {
+        return refuse("--resume RUN needs nothing else: network, data, seed and options are in the run's folder");
+    }
+    return DONE;
+}
+
+static int go_on(training *t, run_plan *plan, const arguments *a) {
+    strata_error err;
+    if (plan->numerics != STRATA_NUMERICS) {
+        return fail(
+            "%s was begun with numerical definitions %lld, this program has %d: it would not end in the same weights",
+            t->folder, (long long)plan->numerics, STRATA_NUMERICS);
+    }
+    char *net = path_join(t->folder, "net.net"), *last = path_join(t->folder, "last.safetensors");
+    int status = prepare(t, plan, net, &a->common, last);
+    strata_step_info place;
+    if (status == DONE) {
+        training_catch_signals();
+        strata_trainer_place(t->trainer, &place);
+        int64_t before = strata_trainer_is_done(t->trainer) ? INT64_MAX : place.epoch;
+        if (run_log_cut(&t->log, t->folder, before, &err) != STRATA_OK) {
+            status = report(&err);
+        }
+    }
+    if (status == DONE && strata_trainer_is_done(t->trainer)) {
+        print_fact("resume", "%s: all %lld epochs are done, the test is left", t->folder, (long long)plan->epochs);
+    } else if (status == DONE) {
+        print_fact("resume", "%s at epoch %lld of %lld, step %s of %s", t->folder, (long long)place.epoch,
+                   (long long)plan->epochs, count_text(place.step).s, count_text(place.step_count).s);
+    }
+    if (status == DONE) {
+        status = training_run(t);
+    }
+    free(net);
+    free(last);
+    return status;
+}
+
+static int run_resume(const arguments *a) {
+    int status = refuse_changes(a);
+    if (status != DONE) {
+        return status;
+    }
+    strata_error err;
+    run_plan plan;
+    training t = {.plan = &plan, .folder = a->resume, .json = a->common.json, .save_every = a->save_every};
+    if (run_plan_read(&plan, a->resume, &err) != STRATA_OK || run_lock(a->resume, &err) != STRATA_OK ||
+        run_log_read(&t.log, a->resume, &err) != STRATA_OK) {
+        status = report(&err);
+    } else if (t.log.result != NULL) {
+        print_note("%s is finished\n", a->resume);
+        status = training_print_result(&t, t.log.result);
+    } else {
+        status = go_on(&t, &plan, a);
+    }
+    close_training(&t);
+    free(plan.file);
+    return status;
+}
+
+static int run(void *all) {
+    arguments *a = all;
+    return a->resume != NULL ? run_resume(a) : run_new(a);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+#define PLAN(field) offsetof(arguments, plan.field)
+
+static const option options[] = {
+    {OPTION_TEXT, 0, "data", "D", "a folder, or a known name: fashion-mnist, mnist", PLAN(data), 0, 0},
+    {OPTION_COUNT, 0, "epochs", "E", "times through the training pictures (10)", PLAN(epochs), 1, 1e6},
+    {OPTION_COUNT, 0, "batch", "B", "pictures in a step (64)", PLAN(batch), 1, 1e6},
+    {OPTION_CHOICE, 0, "optimizer", "sgd|adamw", "(sgd)", PLAN(optimizer), 0, 0},
+    {OPTION_NUMBER, 0, "lr", "R", "highest learning rate (sgd 0.05, adamw 0.001)", PLAN(learning_rate), 1e-12, 1e6},
+    {OPTION_NUMBER, 0, "momentum", "M", "(0.9; 0: none)", PLAN(momentum), 0, 0.999999},
+    {OPTION_FLAG, 0, "nesterov", NULL, "Nesterov's momentum", PLAN(nesterov), 0, 0},
+    {OPTION_NUMBER, 0, "weight-decay", "W", "not on biases and batch normalisation (0)", PLAN(weight_decay), 0, 1e3},
+    {OPTION_CHOICE, 0, "schedule", "constant|step|cosine|onecycle", "of the learning rate (onecycle)", PLAN(schedule),
+     0, 0},
+    {OPTION_NUMBER, 0, "step-every", "E", "step: epochs between two drops (a third of all)", PLAN(step_every), 1e-6,
+     1e6},
+    {OPTION_NUMBER, 0, "step-factor", "F", "step: what each drop multiplies by (0.1)", PLAN(step_factor), 1e-9, 1},
+    {OPTION_NUMBER, 0, "warmup", "E", "epochs of linear warm-up (0; onecycle: 0.3 of all)", PLAN(warmup), 0, 1e6},
+    {OPTION_NUMBER, 0, "label-smoothing", "S", "(0)", PLAN(label_smoothing), 0, 0.999999},
+    {OPTION_SHARE, 0, "val", "SHARE|none", "held out where the data has no val part (0.1)", PLAN(hold_out), 0, 1},
+    {OPTION_COUNT, 0, "limit", "N", "only the first N training pictures", PLAN(limit), 1, 9e15},
+    {OPTION_TEXT, 0, "weights", "FILE", "begin with these weights instead of new ones", PLAN(weights), 0, 0},
+    {OPTION_TEXT, 0, "freeze", "PATHS", "layers that stay as they are: \"c1 c3\"", PLAN(freeze), 0, 0},
+    {OPTION_TEXT, 0, "precision", "f32", "of the computation (f32)", PLAN(precision), 0, 0},
+    {OPTION_TEXT, 0, "out", "RUN", "the run's folder (runs/NET-1, -2, ...)", offsetof(arguments, out), 0, 0},
+    {OPTION_FLAG, 0, "force", NULL, "write over a run in that folder", offsetof(arguments, force), 0, 0},
+    {OPTION_TEXT, 0, "resume", "RUN", "go on with an interrupted run; needs nothing else", offsetof(arguments, resume),
+     0, 0},
+    {OPTION_NUMBER, 0, "save-every", "SECONDS", "between two checkpoints within an epoch (30)",
+     offsetof(arguments, save_every), 0, 1e9},
+    {OPTION_LATER, 0, "augment", NULL, NULL, 0, 0, 0},
+    {OPTION_LATER, 0, "accumulate", NULL, NULL, 0, 0, 0},
+    {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
+};
+
+static const arguments defaults = {
+    .plan =
+        {
+            .epochs = 10,
+            .batch = 64,
+            .optimizer = "sgd",
+            .momentum = 0.9,
+            .schedule = "onecycle",
+            .step_factor = 0.1,
+            .hold_out = 0.1,
+            .precision = "f32",
+        },
+    .save_every = 30,
+};
+
+const command command_train = {
+    .name = "train",
+    .summary = "train a network on data, or go on with a run",
+    .usage = "train NET --data D\ntrain --resume RUN",
+    .about = "Trains a network. Where the data has no validation part, a tenth of the\n"
+             "training pictures is held out: the best epoch is chosen there, and the test\n"
+             "part is looked at once, at the end. Every run leaves a folder that repeats it.\n"
+             "Ctrl-C saves; --resume ends in the same weights.",
+    .examples = "train lenet5 --data fashion-mnist | 10 epochs\n"
+                "train lenet5 --data fashion-mnist --epochs 1 | a look\n"
+                "train lenet5 --data fashion-mnist --val none --out runs/a | all of it\n"
+                "train lenet5 --data fashion-mnist --optimizer adamw --schedule cosine\n"
+                "train --resume runs/a | after Ctrl-C",
+    .options = options,
+    .defaults = &defaults,
+    .arguments_size = sizeof(arguments),
+    .least_items = 0,
+    .most_items = 1,
+    .items = "one network",
+    .run = run,
+};

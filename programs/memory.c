@@ -1,0 +1,112 @@
+/* How much memory this process can still get, and how much it has used: asked before a run begins, so that what will
+ * not fit is refused with a sentence and not by the system's killer. Linux: /proc and control groups (1 and 2). */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "program.h"
+
+/* The first bytes of a file of the system; false where it cannot be read. */
+static bool read_head(char *out, size_t size, const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t length = read(fd, out, size - 1);
+    close(fd);
+    out[length > 0 ? length : 0] = '\0';
+    return length > 0;
+}
+
+/* The number after `key` at the start of a line of `path`; key "": at its start. */
+static bool read_number(uint64_t *out, const char *path, const char *key) {
+    char head[8192], *end;
+    if (!read_head(head, sizeof head, path)) {
+        return false;
+    }
+    char *at = head;
+    while (at != NULL && strncmp(at, key, strlen(key)) != 0) {
+        at = strchr(at, '\n');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    if (at == NULL) {
+        return false;
+    }
+    at += strlen(key);
+    *out = strtoull(at, &end, 10);
+    return end != at;
+}
+
+/* What one control group leaves: its limit less what is used and cannot be given back at once. */
+static uint64_t group_left(const char *folder, const char *limit_file, const char *used_file, const char *cache_key) {
+    char path[600];
+    uint64_t limit, used = 0, cache = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, limit_file);
+    if (!read_number(&limit, path, "")) {
+        return UINT64_MAX; /* no such file, or "max" */
+    }
+    snprintf(path, sizeof path, "%s/%s", folder, used_file);
+    read_number(&used, path, "");
+    snprintf(path, sizeof path, "%s/memory.stat", folder);
+    read_number(&cache, path, cache_key);
+    used -= cache < used ? cache : used;
+    return limit > used ? limit - used : 0;
+}
+
+/* This group and every one above it, up to `root`. */
+static uint64_t groups_left(const char *root, const char *group, bool is_version2) {
+    uint64_t least = UINT64_MAX;
+    char path[512];
+    snprintf(path, sizeof path, "%s%s", root, group);
+    for (;;) {
+        uint64_t left =
+            is_version2 ? group_left(path, "memory.max", "memory.current", "inactive_file ")
+                        : group_left(path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ");
+        least = left < least ? left : least;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || strlen(path) <= strlen(root)) {
+            return least;
+        }
+        *slash = '\0';
+    }
+}
+
+static uint64_t control_groups_left(void) {
+    char head[8192], *rest = NULL;
+    uint64_t least = UINT64_MAX;
+    if (!read_head(head, sizeof head, "/proc/self/cgroup")) {
+        return least;
+    }
+    for (char *line = strtok_r(head, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        const char *group = strrchr(line, ':');
+        uint64_t left = UINT64_MAX;
+        if (strncmp(line, "0::", 3) == 0) {
+            left = groups_left("/sys/fs/cgroup", line + 3, true);
+        } else if (group != NULL && strstr(line, ":memory:") != NULL) {
+            left = groups_left("/sys/fs/cgroup/memory", group + 1, false);
+        }
+        least = left < least ? left : least;
+    }
+    return least;
+}
+
+uint64_t memory_free(void) {
+    uint64_t free_bytes = UINT64_MAX, kilobytes;
+    if (read_number(&kilobytes, "/proc/meminfo", "MemAvailable:")) {
+        free_bytes = kilobytes * 1024;
+    }
+    uint64_t left = control_groups_left();
+    free_bytes = left < free_bytes ? left : free_bytes;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < free_bytes) {
+        free_bytes = limit.rlim_cur;
+    }
+    return free_bytes;
+}
+
+uint64_t memory_peak(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}

@@ -1,0 +1,302 @@
+/* program: what the commands of `strata` share. The program is the library's first client: it sees strata.h and libc,
+ * nothing else. Only this folder prints, knows colours and exits.
+ *
+ * text.c      growing texts, numbers as a person reads them, nearest word
+ * terminal.c  tables, facts, the live line, errors
+ * options.c   one parser of command lines, by descriptors; help from the same descriptors
+ * json.c svg.c run.c    a small writer, two drawings, the run folder
+ * cmd_*.c     one command each; strata.c has the table of them */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "strata.h"
+
+enum { DONE = 0, FAILED = 1, MISUSED = 2, INTERRUPTED = 130 };
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- text.c ----------------------------------------------------------------------------------------------------- */
+
+/* Memory or a message and exit 1: a program may do what a library may not. */
+void *take(void *old, size_t size);
+char *take_copy(const char *bytes, size_t length);
+
+typedef struct text {
+    char *bytes; /* always ends with a NUL once something was added; NULL before */
+    size_t length, capacity;
+} text;
+
+void text_add(text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_list(text *out, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
+void text_add_bytes(text *out, const char *bytes, size_t length);
+/* A word as a shell reads it back: quoted only where it must be. */
+void text_add_shell(text *out, const char *word);
+void text_free(text *out);
+
+/* Short texts by value: printf("%s", count_text(n).s). */
+typedef struct label {
+    char s[72];
+} label;
+
+label count_text(int64_t n);      /* 61,706 */
+label bytes_text(uint64_t bytes); /* 241 KB, 9.8 MB, 21.9 GB */
+label share_text(double share);   /* 78.2% */
+label seconds_text(double s);     /* 12 ms, 0.8 s, 12 s, 3 min 20 s, 2 h 5 min */
+label number_text(double x);      /* as short as it can be read back: 0.05 */
+label figure_text(double x);      /* for people: 61,300 or 9.1 */
+label shape_text(strata_shape shape, bool is_flat);
+/* At most 60 bytes of a foreign text, control characters replaced, cut between characters. */
+label safe_text(const char *foreign);
+
+size_t text_width(const char *s); /* columns on a terminal, one per code point */
+/* Index of the candidate nearest to `word`, or -1 when none is near. */
+int nearest_word(const char *word, const char *const *candidates, size_t count);
+
+/* ---- terminal.c ------------------------------------------------------------------------------------------------- */
+
+/* Finds out once what stdout is. `color`: "auto", "always" or "never". */
+void terminal_begin(const char *program, const char *color);
+void terminal_mode(bool is_json, bool is_quiet);
+const char *program_name(void); /* as a shell would have to call it again */
+bool terminal_is_live(void);
+void print_bold(const char *s);    /* on stdout, where colours are shown */
+void print_heading(const char *s); /* the same as a line; nothing when quiet or JSON */
+
+/* "net      lenet5, ...": a label of nine columns, the rest folded at 80. Nothing when quiet or JSON. */
+void print_fact(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Anything on stdout that is not the answer itself: nothing when quiet or JSON. */
+void print_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void print_next(const char *const *commands, const char *const *reasons, size_t count);
+/* A bar of `columns` characters, `share` of it full. */
+void text_add_bar(text *out, double share, int columns, bool show_rest);
+
+/* Errors on stderr. Each returns the exit status. */
+int report(const strata_error *err);
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* True, and says why once, when stdout does not take what is written to it. */
+bool output_failed(void);
+int finish_output(int status);
+
+enum { TABLE_COLUMNS = 8 };
+
+typedef struct table {
+    const char *alignment; /* "llr": left, left, right */
+    size_t column_count;
+    char **cells;
+    size_t cell_count, capacity;
+} table;
+
+void table_cell(table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_print(table *t, const char *indent, bool has_header); /* and empties it */
+
+/* The live line: only on a terminal, from two seconds after `live_begin`, ten times a second. */
+typedef struct live {
+    double begun, shown;
+    bool is_drawn;
+} live;
+
+double now(void); /* seconds, monotonic */
+void live_begin(live *line);
+bool live_is_due(const live *line);
+void live_show(live *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void live_clear(live *line);
+/* A strata_progress for an evaluation; `user` is a live line. */
+bool live_progress(size_t done, size_t count, void *user);
+
+/* ---- options.c -------------------------------------------------------------------------------------------------- */
+
+typedef enum option_kind {
+    OPTION_END,
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_CHOICE,  /* const char *, one of the words in `value` */
+    OPTION_COUNT,   /* int64_t from least to most */
+    OPTION_NUMBER,  /* double from least to most */
+    OPTION_SHARE,   /* double: 0.1, 10% or none */
+    OPTION_SETTING, /* name=value, collected in a text */
+    OPTION_LATER,   /* a word of the design that this version does not serve */
+} option_kind;
+
+typedef struct option {
+    option_kind kind;
+    char letter; /* -i, or 0 */
+    const char *name;
+    const char *value; /* in the help: "N", "sgd|adamw" */
+    const char *help;
+    size_t offset; /* in the command's arguments */
+    double least, most;
+} option;
+
+/* Every command's arguments begin with these. */
+typedef struct common {
+    text settings; /* "classes=6 image=64", bytes NULL without any */
+    int64_t seed, threads;
+    bool json, quiet, help;
+    const char *color;
+    char **items; /* what is not an option */
+    int item_count;
+    char **words; /* all of it, as typed */
+    int word_count;
+    uint64_t given, given_common; /* a bit per option of the command, of the common ones */
+} common;
+
+typedef struct command {
+    const char *name;
+    const char *summary;   /* for the list of commands */
+    const char *usage;     /* lines "train NET --data D" */
+    const char *about;     /* one to four lines */
+    const char *examples;  /* lines "train lenet5 --data mnist | what for" */
+    const option *options; /* ends with OPTION_END */
+    const void *defaults;  /* NULL: zeros */
+    size_t arguments_size; /* of a struct that begins with `common` */
+    int least_items, most_items;
+    const char *items; /* what they are, for the message: "a network" */
+    int (*run)(void *arguments);
+} command;
+
+extern const command command_describe, command_train, command_eval, command_predict, command_bench, command_data,
+    command_fmt, command_help;
+extern const command *const command_table[]; /* ends with NULL */
+
+/* Parses and runs: exit status. `argv` without the command's own name. */
+int command_run(const command *self, int count, char **argv);
+bool option_was_given(const command *self, const common *arguments, const char *name);
+void print_command_help(const command *self);
+void print_overview(FILE *to);
+int print_version(void);
+const command *find_command(const char *name);
+/* Runtime options from the common ones. */
+strata_options runtime_options(const common *arguments);
+
+/* ---- json.c ----------------------------------------------------------------------------------------------------- */
+
+typedef struct json {
+    text out;
+    bool needs_comma;
+} json;
+
+/* `key` NULL: an element of a list, or the document. */
+void json_open(json *j, const char *key, char bracket);
+void json_close(json *j, char bracket);
+void json_text(json *j, const char *key, const char *value);
+void json_count(json *j, const char *key, int64_t value);
+void json_number(json *j, const char *key, double value); /* null where not finite */
+void json_bool(json *j, const char *key, bool value);
+void json_print(json *j); /* one line on stdout, and frees it */
+/* A number in a flat object that this program wrote. */
+bool json_find(const char *line, const char *key, double *value);
+
+/* ---- run.c ------------------------------------------------------------------------------------------------------ */
+
+/* Everything that repeats a run: the lines of run.txt. Texts are lent by the command line or by `file`. */
+typedef struct run_plan {
+    const char *version, *command, *net, *settings, *data, *weights, *freeze, *optimizer, *schedule, *precision;
+    int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
+    double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
+    bool nesterov;
+    char *file;
+} run_plan;
+
+/* One line of log.jsonl. */
+typedef struct run_epoch {
+    int64_t epoch;
+    double loss, top1, val_loss, val_top1, images_per_s, seconds;
+    bool has_val, is_best;
+} run_epoch;
+
+typedef struct run_log {
+    run_epoch *epochs;
+    size_t epoch_count;
+    char *result; /* the last line of a finished run, or NULL */
+} run_log;
+
+/* "FOLDER/FILE"; the caller frees it. */
+char *path_join(const char *folder, const char *file);
+bool path_exists(const char *path);
+bool path_is_folder(const char *path);
+/* At most `most` bytes of a file, NUL-terminated; the caller frees it. */
+strata_status file_read(char **out, size_t *length, const char *path, size_t most, strata_error *err);
+
+/* Makes the next free runs/NAME-N; the caller frees the path. */
+strata_status run_make(char **out, const char *name, strata_error *err);
+/* Makes this folder and those above it, where they are not there. */
+strata_status run_make_at(const char *folder, strata_error *err);
+/* Holds the folder for this process until it ends. */
+strata_status run_lock(const char *folder, strata_error *err);
+/* Removes what an earlier run left, run.txt first: without it the rest is no run. */
+strata_status run_clear(const char *folder, strata_error *err);
+strata_status run_plan_write(const run_plan *plan, const char *folder, strata_error *err);
+strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *err);
+strata_status run_log_read(run_log *log, const char *folder, strata_error *err);
+/* Keeps the epochs before `epoch`, in memory and on disk. */
+strata_status run_log_cut(run_log *log, const char *folder, int64_t epoch, strata_error *err);
+strata_status run_log_append(const char *folder, const char *line, strata_error *err);
+void run_log_add(run_log *log, const run_epoch *epoch);
+void run_log_free(run_log *log);
+
+/* ---- svg.c ------------------------------------------------------------------------------------------------------ */
+
+strata_status svg_curve(const char *path, const char *title, const run_log *log, int64_t epochs, double test_top1,
+                        strata_error *err); /* test_top1 negative: not known */
+strata_status svg_confusion(const char *path, const char *title, const int64_t *confusion, size_t class_count,
+                            const char *(*class_name)(const void *names, size_t index), const void *names,
+                            strata_error *err);
+
+/* ---- memory.c --------------------------------------------------------------------------------------------------- */
+
+/* What this process can still get: the least of what the system, its control groups and its own limit leave. UINT64_MAX
+ * where none of them says. */
+uint64_t memory_free(void);
+uint64_t memory_peak(void); /* of this process so far */
+
+/* ---- subject.c: the model that eval and predict look at --------------------------------------------------------- */
+
+typedef struct subject {
+    strata_runtime *runtime;
+    strata_model *model;
+    bool is_run; /* a run folder: plan says how it was trained */
+    run_plan plan;
+} subject;
+
+/* `what`: a run folder (its best weights), a checkpoint, or a net with `weights`. 0, or the exit status after saying
+ * why. */
+int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch);
+void subject_close(subject *s);
+
+/* ---- training.c: the course of a training run ------------------------------------------------------------------- */
+
+typedef struct training {
+    const run_plan *plan;
+    const char *folder;
+    strata_runtime *runtime;
+    strata_net *net;
+    strata_dataset *data;
+    strata_model *model;
+    strata_trainer *trainer;
+    strata_memory memory;
+    run_log log;
+    double save_every; /* seconds between checkpoints within an epoch */
+    bool json;
+    live live;
+    double begun, epoch_begun, saved; /* times */
+    int64_t images_before;            /* of this epoch, done by an earlier process */
+} training;
+
+/* From now on one SIGINT, SIGTERM or SIGHUP asks the run to stop after its batch, a second one ends it at once. */
+void training_catch_signals(void);
+/* Saves the place of the run into its folder. */
+strata_status training_save(training *t, strata_error *err);
+/* To the end, the test and the result; exit status. */
+int training_run(training *t);
+/* The result line of a finished run again. */
+int training_print_result(const training *t, const char *result);
+
+#endif

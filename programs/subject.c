@@ -1,0 +1,93 @@
+/* The model that eval and predict look at: a run's best checkpoint, a checkpoint, or a net with weights from a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+/* By content: a safetensors file begins with a length of eight bytes, and a text holds no NUL. */
+static bool is_binary(const char *path) {
+    char head[8];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return false;
+    }
+    size_t length = fread(head, 1, sizeof head, file);
+    fclose(file);
+    return memchr(head, '\0', length) != NULL;
+}
+
+static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch) {
+    strata_error err;
+    strata_net *net;
+    if (strata_net_load(&net, what, arguments->settings.bytes, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    int status = DONE;
+    if (weights == NULL) {
+        status = refuse("%s is a network without weights: --weights FILE, or a run or a checkpoint in its place", what);
+    } else if (strata_model_build(&out->model, out->runtime, net, &(strata_build_options){.batch = batch}, &err) !=
+                   STRATA_OK ||
+               strata_model_load(out->model, weights, &err) != STRATA_OK) {
+        status = report(&err);
+    }
+    strata_net_free(net);
+    return status;
+}
+
+static int open_checkpoint(subject *out, const char *path, const char *weights, const common *arguments,
+                           int64_t batch) {
+    strata_error err;
+    if (arguments->settings.length > 0) {
+        return refuse("--set changes a network; %s has one with weights that fit it", path);
+    }
+    if (strata_model_open(&out->model, out->runtime, path, &(strata_build_options){.batch = batch}, &err) !=
+            STRATA_OK ||
+        (weights != NULL && strata_model_load(out->model, weights, &err) != STRATA_OK)) {
+        return report(&err);
+    }
+    return DONE;
+}
+
+static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch) {
+    strata_error err;
+    if (run_plan_read(&out->plan, folder, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    out->is_run = true;
+    char *best = path_join(folder, "best.safetensors");
+    int status = path_exists(best) ? open_checkpoint(out, best, weights, arguments, batch)
+                                   : fail("%s has no best.safetensors: its first epoch has not ended", folder);
+    free(best);
+    return status;
+}
+
+int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch) {
+    *out = (subject){0};
+    strata_error err;
+    strata_options options = runtime_options(arguments);
+    int status;
+    if (strata_runtime_create(&out->runtime, &options, &err) != STRATA_OK) {
+        status = report(&err);
+    } else if (path_is_folder(what)) {
+        status = open_run(out, what, weights, arguments, batch);
+    } else if (is_binary(what)) {
+        status = open_checkpoint(out, what, weights, arguments, batch);
+    } else {
+        status = open_net(out, what, weights, arguments, batch);
+    }
+    if (status != DONE) {
+        subject_close(out);
+    }
+    return status;
+}
+
+void subject_close(subject *s) {
+    if (s->model != NULL) {
+        strata_model_free(s->model);
+    }
+    if (s->runtime != NULL) {
+        strata_runtime_free(s->runtime);
+    }
+    free(s->plan.file);
+    *s = (subject){0};
+}

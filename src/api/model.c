@@ -1,0 +1,303 @@
+/* include/strata.h, part 2: run a net. */
+#include "api/api.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- options ---------------------------------------------------------------------------------------------------- */
+
+enum { STANDARD_BATCH = 64, BATCH_LIMIT = 1 << 20 };
+
+static strata_status core_options(st_model_options *out, st_optimizer *optimizer, const strata_build_options *options,
+                                  strata_error *err) {
+    const strata_build_options none = {0};
+    options = options != NULL ? options : &none;
+    ST_TRY(st_optimizer_parse(optimizer, options->optimizer, err));
+    ST_FAIL_IF(options->batch < 0 || options->batch > BATCH_LIMIT, err, STRATA_INVALID,
+               "batch must be from 1 to %d, found %" PRId64, BATCH_LIMIT, options->batch);
+    *out = (st_model_options){.batch = options->batch != 0 ? options->batch : STANDARD_BATCH,
+                              .train = options->train,
+                              .slot_count = *optimizer == ST_OPTIMIZER_ADAMW ? 2 : 1,
+                              .seed = options->seed};
+    return STRATA_OK;
+}
+
+/* The net as the options change it: a copy, with their `freeze`. */
+static strata_status own_net(strata_net **out, const strata_net *net, const strata_build_options *options,
+                             strata_error *err) {
+    return st_api_net_from_text(out, net->graph->name, net->text, strlen(net->text), NULL,
+                                options != NULL ? options->freeze : NULL, err);
+}
+
+static size_t picture_bytes(const st_graph *graph) {
+    return (size_t)(graph->input.h * graph->input.w * graph->input.c);
+}
+
+strata_status strata_model_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
+                                  const strata_build_options *options, strata_error *err) {
+    st_model_options core;
+    st_optimizer optimizer;
+    strata_net *copy = NULL;
+    *out = (strata_memory){0};
+    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(own_net(&copy, net, options, err));
+    strata_status status = st_model_need(out, runtime->kernels, st_pool_threads(runtime->pool), copy->graph, &core,
+                                         picture_bytes(copy->graph), err);
+    strata_net_free(copy);
+    return status;
+}
+
+strata_status strata_model_plan_text(char **out, const strata_runtime *runtime, const strata_net *net,
+                                     const strata_build_options *options, strata_error *err) {
+    st_model_options core;
+    st_optimizer optimizer;
+    strata_net *copy = NULL;
+    const st_plan *plan = NULL;
+    st_text text = {0};
+    *out = NULL;
+    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(own_net(&copy, net, options, err));
+    st_plan_options plan_options = {.mode = core.train ? ST_MODE_TRAIN : ST_MODE_INFER, .batch = core.batch,
+                                    .threads = st_pool_threads(runtime->pool), .kernels = runtime->kernels};
+    strata_status status = st_plan_build(&plan, copy->arena, copy->graph, &plan_options, err);
+    if (status == STRATA_OK) {
+        st_plan_text(&text, plan);
+        status = st_text_finish(out, &text, err);
+    }
+    strata_net_free(copy);
+    return status;
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------- */
+
+strata_status strata_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net,
+                                 const strata_build_options *options, strata_error *err) {
+    st_model_options core;
+    st_optimizer optimizer;
+    st_arena *arena = NULL;
+    strata_model *model = NULL;
+    *out = NULL;
+    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(st_arena_create(&arena, err));
+    strata_status status = st_arena_alloc(&model, arena, 1, sizeof *model, err);
+    if (status != STRATA_OK) {
+        st_arena_free(arena);
+        return status;
+    }
+    *model = (strata_model){.arena = arena, .runtime = runtime, .optimizer = optimizer};
+    status = st_arena_alloc(&model->number_name, arena, 32, 1, err);
+    if (status == STRATA_OK) {
+        status = own_net(&model->net, net, options, err);
+    }
+    if (status == STRATA_OK) {
+        status = st_model_create(&model->core, runtime->pool, runtime->kernels, model->net->graph, &core, err);
+    }
+    if (status != STRATA_OK) {
+        strata_model_free(model);
+        return status;
+    }
+    strata_net_info info;
+    strata_net_info_get(model->net, false, &info);
+    model->class_count = (size_t)info.class_count;
+    *out = model;
+    return STRATA_OK;
+}
+
+static strata_status take_head(strata_model *model, const st_checkpoint_head *head, strata_error *err) {
+    if (head->has_preparation) {
+        st_preparation preparation;
+        ST_TRY(st_prepare_pictures(&preparation, model->net->graph, head->preparation.picture, err));
+        memcpy(preparation.mean, head->preparation.mean, sizeof preparation.mean);
+        memcpy(preparation.deviation, head->preparation.deviation, sizeof preparation.deviation);
+        st_model_take_preparation(model, &preparation);
+    }
+    if (head->class_count == 0) {
+        return STRATA_OK;
+    }
+    ST_FAIL_IF(head->class_count != model->class_count, err, STRATA_FORMAT,
+               "it names %zu classes, its net has %zu outputs", head->class_count, model->class_count);
+    ST_TRY(st_arena_alloc(&model->classes, model->arena, head->class_count, sizeof *model->classes, err));
+    for (size_t i = 0; i < head->class_count; i++) {
+        ST_TRY(st_arena_text(&model->classes[i], model->arena, head->classes[i], strlen(head->classes[i]), err));
+    }
+    return STRATA_OK;
+}
+
+static strata_status open_with_head(strata_model **out, strata_runtime *runtime, const char *checkpoint,
+                                    const strata_build_options *options, const st_checkpoint_head *head,
+                                    strata_error *err) {
+    strata_net *net = NULL;
+    ST_TRY(st_api_net_from_text(&net, checkpoint, head->net_text, strlen(head->net_text), NULL, NULL, err));
+    strata_status status = strata_model_build(out, runtime, net, options, err);
+    strata_net_free(net);
+    if (status != STRATA_OK) {
+        return status;
+    }
+    status = take_head(*out, head, err);
+    if (status == STRATA_OK) {
+        status = st_checkpoint_load(*out, NULL, NULL, checkpoint, err);
+    }
+    if (status != STRATA_OK) {
+        strata_model_free(*out);
+        *out = NULL;
+        st_error_file(err, checkpoint);
+    }
+    return status;
+}
+
+strata_status strata_model_open(strata_model **out, strata_runtime *runtime, const char *checkpoint,
+                                const strata_build_options *options, strata_error *err) {
+    st_arena *arena = NULL;
+    st_checkpoint_head head;
+    *out = NULL;
+    ST_TRY(st_arena_create(&arena, err));
+    strata_status status = st_checkpoint_head_read(&head, arena, checkpoint, err);
+    if (status == STRATA_OK) {
+        status = open_with_head(out, runtime, checkpoint, options, &head, err);
+    }
+    st_arena_free(arena);
+    return status;
+}
+
+void strata_model_free(strata_model *model) {
+    if (model != NULL) {
+        st_model_free(model->core);
+        strata_net_free(model->net);
+        st_arena_free(model->arena);
+    }
+}
+
+/* ---- weights ---------------------------------------------------------------------------------------------------- */
+
+strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
+    return st_checkpoint_load(model, NULL, NULL, path, err);
+}
+
+strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err) {
+    return st_checkpoint_save(model, NULL, NULL, path, err);
+}
+
+const strata_net *strata_model_net(const strata_model *model) {
+    return model->net;
+}
+
+void strata_model_hash(const strata_model *model, char out[65]) {
+    st_model_hash_hex(model, out);
+}
+
+size_t strata_model_class_count(const strata_model *model) {
+    return model->class_count;
+}
+
+const char *strata_model_class(const strata_model *model, size_t index) {
+    if (model->classes != NULL && index < model->class_count) {
+        return model->classes[index];
+    }
+    (void)snprintf(model->number_name, 32, "%zu", index);
+    return model->number_name;
+}
+
+const char *strata_model_preparation(const strata_model *model) {
+    return model->has_preparation ? model->preparation : "";
+}
+
+/* ---- inference -------------------------------------------------------------------------------------------------- */
+
+static void to_probabilities(const strata_model *model, const st_real *logits, float *out) {
+    const st_graph *graph = model->net->graph;
+    size_t count = model->class_count;
+    if (strcmp(graph->nodes[graph->outputs[graph->main_output].node].op->name, "softmax") == 0) {
+        for (size_t i = 0; i < count; i++) {
+            out[i] = (float)logits[i];
+        }
+        return;
+    }
+    double largest = (double)logits[0], sum = 0.0;
+    for (size_t i = 1; i < count; i++) {
+        largest = (double)logits[i] > largest ? (double)logits[i] : largest;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sum += st_exp((double)logits[i] - largest);
+    }
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (float)(st_exp((double)logits[i] - largest) / sum);
+    }
+}
+
+strata_status strata_model_infer(strata_model *model, const uint8_t *images, size_t count, strata_shape shape,
+                                 float *out, strata_error *err) {
+    ST_FAIL_IF(count == 0, err, STRATA_INVALID, "there must be at least 1 picture, found 0");
+    st_model *core = model->core;
+    st_dims dims = {shape.height, shape.width, shape.channels};
+    const st_preparation stored = core->preparation;
+    st_preparation preparation;
+    ST_TRY(st_prepare_pictures(&preparation, core->graph, dims, err));
+    memcpy(preparation.mean, stored.mean, sizeof stored.mean);
+    memcpy(preparation.deviation, stored.deviation, sizeof stored.deviation);
+    core->preparation = preparation;
+    size_t bytes = (size_t)(dims.h * dims.w * dims.c), done = 0, batch = (size_t)core->options.batch;
+    while (done < count) {
+        size_t n = count - done < batch ? count - done : batch;
+        st_feed feed = {.pixels = images + done * bytes, .n = (int64_t)n};
+        st_model_infer(core, &feed);
+        for (size_t i = 0; i < n; i++) {
+            st_exec_output(core->infer, core->graph->main_output, (int64_t)i, core->scratch);
+            to_probabilities(model, core->scratch, out + (done + i) * model->class_count);
+        }
+        done += n;
+    }
+    core->preparation = stored;
+    return STRATA_OK;
+}
+
+/* ---- timing ----------------------------------------------------------------------------------------------------- */
+
+static void run_timed(strata_model *model, bool train, const st_feed *feed, size_t repeats, double *seconds) {
+    st_update update = {.optimizer = model->optimizer, .learning_rate = 1e-6, .momentum = 0.9, .beta1 = 0.9,
+                        .beta2 = 0.999, .epsilon = 1e-8, .step = 1};
+    for (size_t i = 0; i < repeats + 1; i++) {
+        double begin = st_clock_s();
+        if (train) {
+            st_model_gradients(model->core, feed);
+            st_model_update(model->core, &update);
+        } else {
+            st_model_infer(model->core, feed);
+        }
+        if (i > 0) {
+            seconds[i - 1] = st_clock_s() - begin; /* the first run warms up */
+        }
+    }
+}
+
+strata_status strata_model_time(strata_model *model, bool train, size_t repeats, double *seconds, strata_error *err) {
+    st_model *core = model->core;
+    ST_FAIL_IF(train && core->train == NULL, err, STRATA_INVALID, "the model was not built for training");
+    st_arena *arena = NULL;
+    uint8_t *pixels = NULL;
+    int32_t *labels = NULL;
+    size_t batch = (size_t)core->options.batch;
+    const st_preparation stored = core->preparation;
+    st_dims input = core->graph->input;
+    ST_TRY(st_arena_create(&arena, err));
+    strata_status status = st_arena_alloc(&pixels, arena, batch, (size_t)(input.h * input.w * input.c), err);
+    if (status == STRATA_OK) {
+        status = st_arena_alloc(&labels, arena, batch, sizeof *labels, err);
+    }
+    if (status == STRATA_OK) {
+        status = st_prepare_pictures(&core->preparation, core->graph, input, err);
+    }
+    if (status == STRATA_OK) {
+        for (size_t i = 0; i < batch * (size_t)(input.h * input.w * input.c); i++) {
+            pixels[i] = (uint8_t)st_rng_bits(1, st_rng_stream(ST_STREAM_TEST, 0), i);
+        }
+        for (size_t i = 0; i < batch; i++) {
+            labels[i] = (int32_t)(i % model->class_count);
+        }
+        st_feed feed = {.pixels = pixels, .labels = train ? labels : NULL, .n = (int64_t)batch};
+        run_timed(model, train, &feed, repeats, seconds);
+    }
+    core->preparation = stored;
+    st_arena_free(arena);
+    return status;
+}

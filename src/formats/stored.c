@@ -1,0 +1,124 @@
+/* The types that files store values in, and the way from there to st_real and back. Little-endian, whatever the
+ * machine. f16 is IEEE 754 binary16; bf16 is the upper half of a binary32. */
+#include <string.h>
+
+#include "formats/formats.h"
+
+enum { PIECE_BYTES = 16 << 10 };
+
+static const struct {
+    const char *name;
+    size_t size;
+} stored_types[ST_STORED_COUNT] = {
+    [ST_STORED_F32] = {"F32", 4},   [ST_STORED_F64] = {"F64", 8}, [ST_STORED_F16] = {"F16", 2},
+    [ST_STORED_BF16] = {"BF16", 2}, [ST_STORED_I64] = {"I64", 8}, [ST_STORED_I32] = {"I32", 4},
+    [ST_STORED_I16] = {"I16", 2},   [ST_STORED_I8] = {"I8", 1},   [ST_STORED_U64] = {"U64", 8},
+    [ST_STORED_U32] = {"U32", 4},   [ST_STORED_U16] = {"U16", 2}, [ST_STORED_U8] = {"U8", 1},
+    [ST_STORED_BOOL] = {"BOOL", 1},
+};
+
+size_t st_stored_size(st_stored stored) {
+    return stored_types[stored].size;
+}
+
+const char *st_stored_name(st_stored stored) {
+    return stored_types[stored].name;
+}
+
+static float float_of(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction. */
+static float half_value(uint32_t half) {
+    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3FFu;
+    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24, exact in a float */
+        float magnitude = (float)fraction * 0x1p-24f;
+        return sign != 0 ? -magnitude : magnitude;
+    }
+    uint32_t wide = exponent == 31 ? 255u : exponent - 15 + 127;
+    return float_of(sign | wide << 23 | fraction << 13);
+}
+
+static st_real decode_real(st_stored stored, const unsigned char *bytes) {
+    uint64_t bits = st_stored_get(bytes, stored_types[stored].size);
+    double wide = 0;
+    switch (stored) {
+    case ST_STORED_F16:
+        return (st_real)half_value((uint32_t)bits);
+    case ST_STORED_BF16:
+        return (st_real)float_of((uint32_t)bits << 16);
+    case ST_STORED_F64:
+        memcpy(&wide, &bits, sizeof wide);
+        return (st_real)wide;
+    default:
+        return (st_real)float_of((uint32_t)bits);
+    }
+}
+
+bool st_stored_is_real(st_stored stored) {
+    return stored == ST_STORED_F32 || stored == ST_STORED_F64 || stored == ST_STORED_F16 || stored == ST_STORED_BF16;
+}
+
+static bool is_signed(st_stored stored) {
+    return stored == ST_STORED_I64 || stored == ST_STORED_I32 || stored == ST_STORED_I16 || stored == ST_STORED_I8;
+}
+
+/* The next piece of a tensor's bytes: values `done` to done + *count. */
+static strata_status read_piece(const st_weights *weights, const st_tensor *tensor, size_t done,
+                                unsigned char piece[PIECE_BYTES], size_t *count, strata_error *err) {
+    size_t size = st_stored_size(tensor->stored), most = PIECE_BYTES / size;
+    *count = tensor->count - done < most ? tensor->count - done : most;
+    return st_file_at(&weights->file, piece, *count * size, tensor->offset + done * size, err);
+}
+
+strata_status st_weights_read(const st_weights *weights, const st_tensor *tensor, st_real *out, strata_error *err) {
+    unsigned char piece[PIECE_BYTES];
+    size_t size = st_stored_size(tensor->stored), count = 0;
+    if (!st_stored_is_real(tensor->stored)) {
+        return st_fail_file(err, STRATA_UNSUPPORTED, weights->file.path,
+                            "tensor '%s': found %s, expected F32, F64, F16 or BF16", tensor->name,
+                            st_stored_name(tensor->stored));
+    }
+    for (size_t done = 0; done < tensor->count; done += count) {
+        ST_TRY(read_piece(weights, tensor, done, piece, &count, err));
+        for (size_t i = 0; i < count; i++) {
+            out[done + i] = decode_real(tensor->stored, piece + i * size);
+        }
+    }
+    return STRATA_OK;
+}
+
+strata_status st_weights_read_integers(const st_weights *weights, const st_tensor *tensor, int64_t *out,
+                                       strata_error *err) {
+    unsigned char piece[PIECE_BYTES];
+    size_t size = st_stored_size(tensor->stored), count = 0;
+    if (st_stored_is_real(tensor->stored)) {
+        return st_fail_file(err, STRATA_UNSUPPORTED, weights->file.path, "tensor '%s': found %s, expected integers",
+                            tensor->name, st_stored_name(tensor->stored));
+    }
+    uint64_t sign = is_signed(tensor->stored) ? (uint64_t)1 << (8 * size - 1) : 0;
+    for (size_t done = 0; done < tensor->count; done += count) {
+        ST_TRY(read_piece(weights, tensor, done, piece, &count, err));
+        for (size_t i = 0; i < count; i++) {
+            uint64_t bits = st_stored_get(piece + i * size, size);
+            if (sign == 0 && bits > INT64_MAX) {
+                return st_fail_file(err, STRATA_FORMAT, weights->file.path, "tensor '%s': value %zu is above 2^63 - 1",
+                                    tensor->name, done + i);
+            }
+            out[done + i] = (int64_t)((bits ^ sign) - sign); /* extends the sign */
+        }
+    }
+    return STRATA_OK;
+}
+
+void st_weights_encode(unsigned char *out, const st_real *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        float value = (float)values[i];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        st_stored_put(out + 4 * i, 4, bits);
+    }
+}

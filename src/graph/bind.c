@@ -1,0 +1,650 @@
+/* bind: the arguments of a layer to its params struct, as its st_param_spec list says; and the layer's own text with all
+ * values resolved. First which argument is whose (needs no values, so blocks are checked before anyone calls them), then
+ * kind and range of each value. */
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/build.h"
+
+/* ---- the table ---- */
+
+int st_build_op_index(const char *name) {
+    for (int i = 0; st_layer_table[i] != NULL; i++) {
+        if (strcmp(st_layer_table[i]->name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const st_op *st_graph_find_op(const char *name) {
+    int index = st_build_op_index(name);
+    return index < 0 ? NULL : st_layer_table[index];
+}
+
+const st_block *st_build_block(const st_build *b, const char *name) {
+    for (const st_block *block = b->tree->blocks; block != NULL; block = block->next) {
+        if (strcmp(block->name, name) == 0) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static const st_param_spec *next_positional(const st_op *op, const st_param_spec *spec) {
+    spec = spec == NULL ? op->params : spec + 1;
+    while (spec < op->params + ST_OP_PARAMS && spec->name != NULL && !spec->is_positional) {
+        spec++;
+    }
+    return spec < op->params + ST_OP_PARAMS && spec->name != NULL ? spec : NULL;
+}
+
+static const st_param_spec *find_param(const st_op *op, const char *name) {
+    for (const st_param_spec *spec = op->params; spec < op->params + ST_OP_PARAMS && spec->name != NULL; spec++) {
+        if (strcmp(spec->name, name) == 0) {
+            return spec;
+        }
+    }
+    return NULL;
+}
+
+/* ---- which argument is whose ---- */
+
+/* "conv 5x5 6": the step up to `end`. */
+static void add_step(st_text *text, const st_syntax *step, const st_arg *end) {
+    st_text_add(text, "%s", step->name);
+    for (const st_arg *arg = step->args; arg != end; arg = arg->next) {
+        st_text_add(text, arg->key == NULL ? " " : " %s=", arg->key == NULL ? "" : arg->key);
+        st_lang_print_expr(text, arg->value);
+    }
+}
+
+static void describe_arg(char *out, size_t capacity, const st_arg *arg) {
+    st_text text = {0};
+    st_lang_print_expr(&text, arg->value);
+    snprintf(out, capacity, "'%.60s'", text.bytes == NULL || text.failed ? "?" : text.bytes);
+    st_text_free(&text);
+}
+
+static bool is_layer(const st_build *b, const char *name) {
+    return st_build_op_index(name) >= 0 || st_build_block(b, name) != NULL;
+}
+
+/* A layer's name among the values: a comma is missing before it. */
+static bool hint_comma(const st_build *b, const st_syntax *step, const st_arg *arg) {
+    if (arg->key != NULL || arg->value->kind != ST_EXPR_NAME || !is_layer(b, arg->value->text)) {
+        return false;
+    }
+    st_text text = {0};
+    add_step(&text, step, arg);
+    if (text.bytes != NULL && !text.failed) {
+        st_error_hint(b->err, "layers are separated by a comma: %.120s, %s", text.bytes, arg->value->text);
+    }
+    st_text_free(&text);
+    return true;
+}
+
+static const char *ordinal(int index) {
+    static const char *const words[] = {"one", "a second", "a third", "a fourth", "a fifth", "a sixth"};
+    return index < (int)ST_COUNT_OF(words) ? words[index] : "one more";
+}
+
+/* "conv takes 2 values (kernel, filters); a third was given: 'relu'". `names` ends the list "kernel, filters". */
+static strata_status too_many(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                              const char *names, int count, bool is_key) {
+    char found[80];
+    describe_arg(found, sizeof(found), arg);
+    strata_status status =
+        count == 0 ? st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s takes no values; one was given: %s",
+                                   step->name, found)
+                   : st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s takes %d value%s (%s); %s was given: %s",
+                                   step->name, count, count == 1 ? "" : "s", names, ordinal(count), found);
+    if (!hint_comma(b, step, arg) && is_key && arg->next != NULL && arg->next->key == NULL) {
+        char value[80];
+        describe_arg(value, sizeof(value), arg->next);
+        value[strlen(value) - 1] = '\0';
+        st_error_hint(b->err, "a key is followed by '=': %s=%s", arg->value->text, value + 1);
+    }
+    return status;
+}
+
+static strata_status given_twice(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                                 const char *name) {
+    return st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s: %s is given twice", step->name, name);
+}
+
+static strata_status unknown_key(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                                 const char *const *names, size_t count) {
+    st_text list = {0};
+    for (size_t i = 0; i < count; i++) {
+        st_text_add(&list, "%s%s", i == 0 ? "" : ", ", names[i]);
+    }
+    strata_status status =
+        count == 0
+            ? st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it takes no values", step->name,
+                            arg->key)
+            : st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it has %s", step->name, arg->key,
+                            list.bytes == NULL || list.failed ? "others" : list.bytes);
+    st_text_free(&list);
+    st_build_nearest(b, arg->key, names, count);
+    return status;
+}
+
+static size_t param_names(const st_op *op, bool only_positional, const char *names[ST_OP_PARAMS]) {
+    size_t count = 0;
+    for (const st_param_spec *spec = op->params; spec < op->params + ST_OP_PARAMS && spec->name != NULL; spec++) {
+        if (spec->is_positional || !only_positional) {
+            names[count++] = spec->name;
+        }
+    }
+    return count;
+}
+
+static strata_status too_many_values(const st_build *b, const st_frame *frame, const st_op *op, const st_syntax *step,
+                                     const st_arg *arg) {
+    const char *names[ST_OP_PARAMS];
+    size_t count = param_names(op, true, names);
+    st_text list = {0};
+    for (size_t i = 0; i < count; i++) {
+        st_text_add(&list, "%s%s", i == 0 ? "" : ", ", names[i]);
+    }
+    bool is_key = arg->value->kind == ST_EXPR_NAME && find_param(op, arg->value->text) != NULL;
+    strata_status status =
+        too_many(b, frame, step, arg, list.bytes == NULL || list.failed ? "" : list.bytes, (int)count, is_key);
+    st_text_free(&list);
+    return status;
+}
+
+strata_status st_bind_match(const st_build *b, const st_frame *frame, const st_op *op, const st_syntax *step,
+                            const st_arg *found[ST_OP_PARAMS]) {
+    const st_param_spec *positional = NULL;
+    bool is_first = true;
+    memset(found, 0, ST_OP_PARAMS * sizeof(found[0]));
+    for (const st_arg *arg = step->args; arg != NULL; arg = arg->next) {
+        const st_param_spec *spec;
+        if (arg->key != NULL) {
+            spec = find_param(op, arg->key);
+            if (spec == NULL) {
+                const char *names[ST_OP_PARAMS];
+                return unknown_key(b, frame, step, arg, names, param_names(op, false, names));
+            }
+        } else {
+            spec = positional = is_first || positional != NULL ? next_positional(op, positional) : NULL;
+            is_first = false;
+            if (spec == NULL) {
+                return too_many_values(b, frame, op, step, arg);
+            }
+        }
+        if (found[spec - op->params] != NULL) {
+            return given_twice(b, frame, step, arg, spec->name);
+        }
+        found[spec - op->params] = arg;
+    }
+    for (int i = 0; i < ST_OP_PARAMS && op->params[i].name != NULL; i++) {
+        if (found[i] == NULL && op->params[i].standard == NULL) {
+            return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX, "%s needs %s: %s", op->name,
+                                 op->params[i].name, op->params[i].meaning);
+        }
+    }
+    return STRATA_OK;
+}
+
+static strata_status block_too_many(const st_build *b, const st_frame *frame, const st_block *block,
+                                    const st_syntax *step, const st_arg *arg) {
+    st_text list = {0};
+    int count = 0;
+    bool is_key = false;
+    for (const st_param_decl *param = block->params; param != NULL; param = param->next) {
+        st_text_add(&list, "%s%s", count++ == 0 ? "" : ", ", param->name);
+        is_key = is_key || (arg->value->kind == ST_EXPR_NAME && strcmp(arg->value->text, param->name) == 0);
+    }
+    strata_status status =
+        too_many(b, frame, step, arg, list.bytes == NULL || list.failed ? "" : list.bytes, count, is_key);
+    st_text_free(&list);
+    return status;
+}
+
+static strata_status block_unknown_key(const st_build *b, const st_frame *frame, const st_block *block,
+                                       const st_syntax *step, const st_arg *arg) {
+    const char *names[ST_BUILD_ARGS];
+    size_t count = 0;
+    for (const st_param_decl *param = block->params; param != NULL && count < ST_COUNT_OF(names); param = param->next) {
+        names[count++] = param->name;
+    }
+    return unknown_key(b, frame, step, arg, names, count);
+}
+
+strata_status st_bind_match_block(const st_build *b, const st_frame *frame, const st_block *block,
+                                  const st_syntax *step, const st_arg **found) {
+    int next = 0;
+    for (const st_arg *arg = step->args; arg != NULL; arg = arg->next) {
+        int index = 0;
+        const st_param_decl *param = block->params;
+        for (; param != NULL && (arg->key == NULL ? index < next : strcmp(param->name, arg->key) != 0); index++) {
+            param = param->next;
+        }
+        if (param == NULL) {
+            return arg->key == NULL ? block_too_many(b, frame, block, step, arg)
+                                    : block_unknown_key(b, frame, block, step, arg);
+        }
+        next += arg->key == NULL;
+        if (found[index] != NULL) {
+            return given_twice(b, frame, step, arg, param->name);
+        }
+        found[index] = arg;
+    }
+    int index = 0;
+    for (const st_param_decl *param = block->params; param != NULL; param = param->next, index++) {
+        if (param->value == NULL && found[index] == NULL) {
+            return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX, "block %s needs a value for %s",
+                                 block->name, param->name);
+        }
+    }
+    return STRATA_OK;
+}
+
+/* ---- words ---- */
+
+/* The index of `word` in "one|two|three"; -1: not there. */
+static int word_index(const char *words, const char *word) {
+    size_t length = strlen(word);
+    int index = 0;
+    for (const char *at = words; at != NULL && *at != '\0'; index++) {
+        size_t this_length = strcspn(at, "|");
+        if (this_length == length && memcmp(at, word, length) == 0) {
+            return index;
+        }
+        at += this_length + (at[this_length] == '|');
+    }
+    return -1;
+}
+
+static void add_word(st_text *text, const char *words, int index) {
+    const char *at = words;
+    for (; index > 0 && strchr(at, '|') != NULL; index--) {
+        at = strchr(at, '|') + 1;
+    }
+    st_text_add_bytes(text, at, strcspn(at, "|"));
+}
+
+bool st_param_accepts(const st_param_spec *spec, const char *word) {
+    return (spec->kind == ST_PARAM_PAIR || spec->kind == ST_PARAM_CHOICE) && word_index(spec->words, word) >= 0;
+}
+
+/* ---- one value ---- */
+
+typedef struct slot {
+    const st_build *b;
+    const st_frame *frame;
+    const st_op *op;
+    const st_param_spec *spec;
+    const st_arg *arg;
+    const st_value *value;
+} slot;
+
+/* What the parameter wants: "a whole number", "rows x columns or 'same'". */
+static void add_expected(st_text *text, const st_param_spec *spec) {
+    static const char *const kinds[] = {[ST_PARAM_INT] = "a whole number",
+                                        [ST_PARAM_PAIR] = "a whole number or rows x columns",
+                                        [ST_PARAM_REAL] = "a number",
+                                        [ST_PARAM_FLAG] = "yes or no",
+                                        [ST_PARAM_CHOICE] = "one of ",
+                                        [ST_PARAM_SHAPE] = "height x width x channels",
+                                        [ST_PARAM_LIST] = "a list of numbers such as [1 2 3]"};
+    st_text_add(text, "%s", kinds[spec->kind]);
+    if (spec->words == NULL || (spec->kind != ST_PARAM_PAIR && spec->kind != ST_PARAM_CHOICE)) {
+        return;
+    }
+    for (const char *at = spec->words; *at != '\0';) {
+        size_t length = strcspn(at, "|");
+        bool is_first = at == spec->words, is_pair = spec->kind == ST_PARAM_PAIR;
+        st_text_add(text, "%s%.*s", is_pair ? " or " : is_first ? "" : ", ", (int)length, at);
+        at += length + (at[length] == '|');
+    }
+}
+
+static strata_status wrong_value(const slot *s) {
+    char found[96];
+    st_value_describe(found, sizeof(found), s->value);
+    st_text expected = {0};
+    add_expected(&expected, s->spec);
+    strata_status status =
+        st_build_fail(s->b, s->frame, s->arg->value->place, STRATA_SYNTAX, "%s: %s must be %s, found %s", s->op->name,
+                      s->spec->name, expected.bytes == NULL || expected.failed ? "?" : expected.bytes, found);
+    st_text_free(&expected);
+    if (s->value->kind == ST_VALUE_WORD && s->spec->words != NULL) {
+        char words[256], *names[16];
+        size_t count = 0;
+        snprintf(words, sizeof(words), "%s", s->spec->words);
+        for (char *at = words; at != NULL && count < ST_COUNT_OF(names);) {
+            names[count++] = at;
+            at = strchr(at, '|');
+            if (at != NULL) {
+                *at++ = '\0';
+            }
+        }
+        st_build_nearest(s->b, s->value->text, (const char *const *)names, count);
+    }
+    return status;
+}
+
+static strata_status wrong_range(const slot *s, double number) {
+    st_text text = {0};
+    st_text_add(&text, s->spec->maximum < 1e15 ? "from " : "at least ");
+    st_lang_print_number(&text, s->spec->minimum);
+    if (s->spec->maximum < 1e15) {
+        st_text_add(&text, " to ");
+        st_lang_print_number(&text, s->spec->maximum);
+    }
+    st_text_add(&text, ", found ");
+    st_lang_print_number(&text, number);
+    strata_status status =
+        st_build_fail(s->b, s->frame, s->arg->value->place, STRATA_SYNTAX, "%s: %s must be %s", s->op->name,
+                      s->spec->name, text.bytes == NULL || text.failed ? "in range" : text.bytes);
+    st_text_free(&text);
+    return status;
+}
+
+static strata_status check_number(const slot *s, double number, bool whole) {
+    bool in_range = number >= s->spec->minimum && number <= s->spec->maximum;
+    if (whole && in_range && !(number <= (double)(int64_t)number && number >= (double)(int64_t)number)) {
+        return wrong_value(s);
+    }
+    return in_range ? STRATA_OK : wrong_range(s, number);
+}
+
+/* `count` whole numbers from NUMBER (repeated when `square`) or DIMS. */
+static strata_status store_integers(const slot *s, int64_t *out, int count, bool square) {
+    const st_value *value = s->value;
+    bool is_one = value->kind == ST_VALUE_NUMBER && (count == 1 || square);
+    if (!is_one && (value->kind != ST_VALUE_DIMS || value->count != count)) {
+        return wrong_value(s);
+    }
+    for (int i = 0; i < count; i++) {
+        double number = value->numbers[is_one ? 0 : i];
+        ST_TRY(check_number(s, number, true));
+        out[i] = (int64_t)number;
+    }
+    return STRATA_OK;
+}
+
+static strata_status store_list(const slot *s, st_list *out) {
+    const st_value *value = s->value;
+    if (value->kind != ST_VALUE_NUMBER && value->kind != ST_VALUE_LIST) {
+        return wrong_value(s);
+    }
+    int count = value->kind == ST_VALUE_NUMBER ? 1 : value->count;
+    *out = (st_list){.count = count};
+    for (int i = 0; i < count; i++) {
+        ST_TRY(check_number(s, value->numbers[i], false));
+        out->values[i] = value->numbers[i];
+    }
+    return STRATA_OK;
+}
+
+static strata_status store(const slot *s, void *params) {
+    void *at = (char *)params + s->spec->offset;
+    const st_value *value = s->value;
+    switch (s->spec->kind) {
+    case ST_PARAM_INT:
+        return store_integers(s, at, 1, false);
+    case ST_PARAM_PAIR:
+        if (value->kind == ST_VALUE_WORD && word_index(s->spec->words, value->text) >= 0) {
+            int64_t *pair = at;
+            pair[0] = pair[1] = -1 - word_index(s->spec->words, value->text);
+            return STRATA_OK;
+        }
+        return store_integers(s, at, 2, true);
+    case ST_PARAM_REAL:
+        if (value->kind != ST_VALUE_NUMBER) {
+            return wrong_value(s);
+        }
+        ST_TRY(check_number(s, value->numbers[0], false));
+        *(double *)at = value->numbers[0];
+        return STRATA_OK;
+    case ST_PARAM_FLAG:
+        if (value->kind != ST_VALUE_FLAG) {
+            return wrong_value(s);
+        }
+        *(bool *)at = value->flag;
+        return STRATA_OK;
+    case ST_PARAM_CHOICE:
+        if (value->kind != ST_VALUE_WORD || word_index(s->spec->words, value->text) < 0) {
+            return wrong_value(s);
+        }
+        *(int *)at = word_index(s->spec->words, value->text);
+        return STRATA_OK;
+    case ST_PARAM_SHAPE:
+        return store_integers(s, at, 3, false);
+    case ST_PARAM_LIST:
+        return store_list(s, at);
+    }
+    return STRATA_OK;
+}
+
+strata_status st_bind_store(const st_build *b, const st_frame *frame, const st_op *op, const st_param_spec *spec,
+                            const st_arg *arg, const st_value *value, void *params) {
+    slot s = {.b = b, .frame = frame, .op = op, .spec = spec, .arg = arg, .value = value};
+    return store(&s, params);
+}
+
+/* ---- the layer's text ---- */
+
+static void add_param(st_text *text, const st_param_spec *spec, const void *params) {
+    const void *at = (const char *)params + spec->offset;
+    const int64_t *numbers = at;
+    switch (spec->kind) {
+    case ST_PARAM_INT:
+        st_text_add(text, "%lld", (long long)numbers[0]);
+        break;
+    case ST_PARAM_PAIR:
+        if (numbers[0] < 0 && numbers[0] == numbers[1]) {
+            add_word(text, spec->words, (int)(-1 - numbers[0]));
+        } else if (numbers[0] == numbers[1] && !spec->is_positional) {
+            st_text_add(text, "%lld", (long long)numbers[0]);
+        } else {
+            st_text_add(text, "%lldx%lld", (long long)numbers[0], (long long)numbers[1]);
+        }
+        break;
+    case ST_PARAM_REAL:
+        st_lang_print_number(text, *(const double *)at);
+        break;
+    case ST_PARAM_FLAG:
+        st_text_add(text, *(const bool *)at ? "yes" : "no");
+        break;
+    case ST_PARAM_CHOICE:
+        add_word(text, spec->words, *(const int *)at);
+        break;
+    case ST_PARAM_SHAPE:
+        st_text_add(text, "%lldx%lldx%lld", (long long)numbers[0], (long long)numbers[1], (long long)numbers[2]);
+        break;
+    case ST_PARAM_LIST: {
+        const st_list *list = at;
+        st_text_add(text, "[");
+        for (int i = 0; i < list->count; i++) {
+            st_text_add(text, "%s", i == 0 ? "" : " ");
+            st_lang_print_number(text, list->values[i]);
+        }
+        st_text_add(text, "]");
+        break;
+    }
+    }
+}
+
+/* By text, so that it is the value that counts and not the padding of a struct. */
+static bool is_standard(const st_param_spec *spec, const void *params, const void *standard) {
+    st_text mine = {0}, other = {0};
+    add_param(&mine, spec, params);
+    add_param(&other, spec, standard);
+    bool equal = !mine.failed && !other.failed && mine.bytes != NULL && other.bytes != NULL &&
+                 strcmp(mine.bytes, other.bytes) == 0;
+    st_text_free(&mine);
+    st_text_free(&other);
+    return equal;
+}
+
+/* Values in order as long as none is left out, then key=value. */
+static strata_status layer_text(const char **out, const st_build *b, const st_op *op, const void *params,
+                                const void *standards) {
+    st_text text = {0};
+    char *copy = NULL;
+    bool in_order = true;
+    st_text_add(&text, "%s", op->name);
+    for (const st_param_spec *spec = op->params; spec < op->params + ST_OP_PARAMS && spec->name != NULL; spec++) {
+        if (spec->standard != NULL && is_standard(spec, params, standards)) {
+            in_order = in_order && !spec->is_positional;
+            continue;
+        }
+        st_text_add(&text, spec->is_positional && in_order ? " " : " %s=", spec->name);
+        add_param(&text, spec, params);
+    }
+    strata_status status = text.failed ? st_fail(b->err, STRATA_MEMORY, "not enough memory")
+                                       : st_arena_text(&copy, b->arena, text.bytes, text.length, b->err);
+    st_text_free(&text);
+    *out = copy;
+    return status;
+}
+
+/* ---- a layer ---- */
+
+strata_status st_bind_standard(const void **params, st_build *b, int op_index) {
+    const st_op *op = st_layer_table[op_index];
+    if (b->standards[op_index] == NULL) {
+        void *made;
+        ST_TRY(st_arena_alloc(&made, b->arena, 1, op->params_size + 1, b->err));
+        for (const st_param_spec *spec = op->params; spec < op->params + ST_OP_PARAMS && spec->name != NULL; spec++) {
+            if (spec->standard == NULL) {
+                continue;
+            }
+            const st_expr *expr;
+            st_value value;
+            ST_TRY(st_lang_parse_value(&expr, b->arena, op->name, spec->standard, b->err));
+            st_arg arg = {.value = expr, .place = expr->place};
+            if (expr->kind == ST_EXPR_NAME) {
+                value = (st_value){.kind = ST_VALUE_WORD, .text = expr->text}; /* never a knob of that name */
+            } else {
+                ST_TRY(st_build_value(&value, b, NULL, expr));
+            }
+            ST_TRY(st_bind_store(b, NULL, op, spec, &arg, &value, made));
+        }
+        b->standards[op_index] = made;
+    }
+    *params = b->standards[op_index];
+    return STRATA_OK;
+}
+
+/* A word where none is understood is most often a name that does not exist, or a layer without its comma. */
+strata_status st_bind_check_word(const st_build *b, const st_frame *frame, const st_block *block,
+                                 const st_param_spec *spec, const st_syntax *step, const st_arg *arg,
+                                 const st_value *value) {
+    bool is_name = value->kind == ST_VALUE_WORD && !value->is_quoted && arg->value->kind == ST_EXPR_NAME &&
+                   strcmp(arg->value->text, value->text) == 0;
+    if (!is_name || spec->kind == ST_PARAM_CHOICE || st_param_accepts(spec, value->text)) {
+        return STRATA_OK;
+    }
+    strata_status status = st_build_unknown(b, frame, block, arg->value);
+    if (hint_comma(b, step, arg)) {
+        return status;
+    }
+    if (b->err != NULL && b->err->hint[0] == '\0' && spec->words != NULL) {
+        st_error_hint(b->err, "%s of %s also takes: %s", spec->name, step->name, spec->words);
+    }
+    return status;
+}
+
+strata_status st_bind(void **params, const char **text, st_build *b, const st_frame *frame, int op_index,
+                      const st_syntax *step) {
+    const st_op *op = st_layer_table[op_index];
+    const st_arg *found[ST_OP_PARAMS];
+    const void *standards;
+    const st_block *block = frame == NULL ? NULL : frame->block;
+    ST_TRY(st_bind_match(b, frame, op, step, found));
+    ST_TRY(st_bind_standard(&standards, b, op_index));
+    ST_TRY(st_arena_alloc(params, b->arena, 1, op->params_size + 1, b->err));
+    memcpy(*params, standards, op->params_size);
+    for (int i = 0; i < ST_OP_PARAMS && op->params[i].name != NULL; i++) {
+        if (found[i] == NULL) {
+            continue;
+        }
+        st_value value;
+        ST_TRY(st_build_value(&value, b, frame, found[i]->value));
+        ST_TRY(st_bind_check_word(b, frame, block, &op->params[i], step, found[i], &value));
+        ST_TRY(st_bind_store(b, frame, op, &op->params[i], found[i], &value, *params));
+    }
+    return layer_text(text, b, op, *params, standards);
+}
+
+/* ---- side and output ---- */
+
+static strata_status one_word(st_build *b, const st_frame *frame, const st_arg *arg, st_value *out) {
+    ST_TRY(st_build_value(out, b, frame, arg->value));
+    if (out->kind == ST_VALUE_WORD) {
+        return STRATA_OK;
+    }
+    char found[96];
+    st_value_describe(found, sizeof(found), out);
+    return st_build_fail(b, frame, arg->value->place, STRATA_SYNTAX, "%s must be a word, found %s", arg->key, found);
+}
+
+static strata_status bind_when(st_step_words *out, st_build *b, const st_frame *frame, const st_arg *arg) {
+    st_value value;
+    ST_TRY(one_word(b, frame, arg, &value));
+    out->is_train_only = strcmp(value.text, "train") == 0;
+    if (!out->is_train_only && strcmp(value.text, "always") != 0) {
+        return st_build_fail(b, frame, arg->value->place, STRATA_SYNTAX, "side: when must be train or always, found '%s'",
+                             value.text);
+    }
+    return STRATA_OK;
+}
+
+static strata_status bind_weight(st_step_words *out, st_build *b, const st_frame *frame, const st_arg *arg) {
+    st_value value;
+    ST_TRY(st_build_value(&value, b, frame, arg->value));
+    if (value.kind != ST_VALUE_NUMBER || !(value.numbers[0] >= 0 && value.numbers[0] <= 1e6)) {
+        char found[96];
+        st_value_describe(found, sizeof(found), &value);
+        return st_build_fail(b, frame, arg->value->place, STRATA_SYNTAX,
+                             "output: weight must be a number from 0 to 1000000, found %s", found);
+    }
+    out->weight = value.numbers[0];
+    return STRATA_OK;
+}
+
+strata_status st_bind_words(st_step_words *out, st_build *b, const st_frame *frame, const st_syntax *step) {
+    bool is_side = step->kind == ST_STEP_SIDE;
+    static const char *const keys[] = {"when", "loss", "weight"};
+    const char *const *names = is_side ? keys : keys + 1;
+    char name[ST_BUILD_ARGS + 16];
+    snprintf(name, sizeof(name), is_side ? "side" : "output %s", step->name);
+    const st_syntax named = {.name = name, .args = step->args, .name_place = step->name_place};
+    const st_arg *seen[3] = {NULL, NULL, NULL};
+    *out = (st_step_words){.weight = 1};
+    for (const st_arg *arg = step->args; arg != NULL; arg = arg->next) {
+        if (arg->key == NULL) {
+            return too_many(b, frame, &named, arg, "", 0, false);
+        }
+        size_t index = 0;
+        while (index < 3 && strcmp(keys[index], arg->key) != 0) {
+            index++;
+        }
+        if (index == 3 || (index == 0) != is_side) {
+            return unknown_key(b, frame, &named, arg, names, is_side ? 1 : 2);
+        }
+        if (seen[index] != NULL) {
+            return given_twice(b, frame, &named, arg, arg->key);
+        }
+        seen[index] = arg;
+        st_value value = {0};
+        ST_TRY(index == 0   ? bind_when(out, b, frame, arg)
+               : index == 1 ? one_word(b, frame, arg, &value)
+                            : bind_weight(out, b, frame, arg));
+        if (index == 1) {
+            out->loss = value.text;
+            out->loss_place = arg->value->place;
+        }
+    }
+    if (seen[2] != NULL && seen[1] == NULL) {
+        return st_build_fail(b, frame, seen[2]->place, STRATA_SYNTAX, "output: a weight belongs to a loss, and none is given");
+    }
+    return STRATA_OK;
+}

@@ -1,0 +1,252 @@
+/* op.h: THE CONTRACT. What a layer must state about itself. One constant of type st_op says everything; parser, help,
+ * shape inference, summary, planner, executor and tests read it. A new layer is one file in layers/ and one line in
+ * layers/table.c.
+ *
+ * Axes: n image, c input channel, k output channel, h w rows and columns, r s kernel rows and columns, p q output rows
+ * and columns. */
+#ifndef ST_OP_H
+#define ST_OP_H
+
+#include "base/base.h"
+
+struct st_kernels; /* kernels/kernels.h */
+
+enum { ST_OP_PARAMS = 10, ST_OP_STATES = 4, ST_OP_PHASES = 5, ST_DIMENSION_LIMIT = 1 << 30 };
+
+/* ---- parameters, as the .net file gives them ---- */
+
+typedef enum st_param_kind {
+    ST_PARAM_INT,    /* int64_t */
+    ST_PARAM_PAIR,   /* int64_t[2], rows and columns: 3x5, or 3 for 3x3; a word of `words` is stored as -1 -1 (first word),
+                        -2 -2 (second) ... */
+    ST_PARAM_REAL,   /* double */
+    ST_PARAM_FLAG,   /* bool: yes, no */
+    ST_PARAM_CHOICE, /* int: index of the word in `words`, "one|two|three" */
+    ST_PARAM_SHAPE,  /* int64_t[3]: height x width x channels */
+    ST_PARAM_LIST    /* st_list: [1 2 3], or one number */
+} st_param_kind;
+
+typedef struct st_list {
+    double values[8];
+    int count;
+} st_list;
+
+typedef struct st_param_spec {
+    const char *name; /* NULL ends the list */
+    st_param_kind kind;
+    size_t offset;         /* in the layer's params struct */
+    const char *standard;  /* the default as .net text, "1", "same", "[0 0 0]"; NULL: required */
+    bool is_positional;    /* may be given without its name, in the order of this list; others by key only */
+    double minimum, maximum; /* of each number; exclusive ends are the shape function's business */
+    const char *words;     /* PAIR, CHOICE: "same" or "a|b" */
+    const char *meaning;   /* for help: "rows x columns of the window" */
+} st_param_spec;
+
+/* The params struct of the layer that ST_OP_IS_INPUT marks: graph reads the picture's normalization from it. */
+typedef struct st_input_params {
+    int64_t shape[3];  /* height, width, channels */
+    st_list mean, std; /* `mean=[..] std=[..]`, one number per channel or one for all; count 0 (standard "[]"): not given */
+} st_input_params;
+
+/* ---- states: the tensors that a layer owns ---- */
+
+typedef enum st_init {
+    ST_INIT_ZERO, ST_INIT_ONE,
+    ST_INIT_HE_NORMAL, ST_INIT_HE_UNIFORM,         /* He et al. 2015: variance 2 / fan in */
+    ST_INIT_XAVIER_NORMAL, ST_INIT_XAVIER_UNIFORM, /* Glorot, Bengio 2010: variance 2 / (fan in + fan out) */
+    ST_INIT_LECUN_NORMAL, ST_INIT_LECUN_UNIFORM    /* LeCun et al. 1998: variance 1 / fan in */
+} st_init;
+/* The words of an `init=` parameter, in the order of the enum from HE_NORMAL on; index 0 is "auto": He before a
+ * rectifier, Xavier otherwise. */
+#define ST_INIT_WORDS "auto|he|he_uniform|xavier|xavier_uniform|lecun|lecun_uniform"
+
+typedef struct st_state_spec {
+    const char *name; /* "weight", "bias", "running_mean"; NULL ends the list */
+    bool is_trained;  /* has a gradient; otherwise a statistic that forward writes in training */
+    bool is_decayed;  /* weight decay applies */
+    st_init init;     /* what "auto" means when no init= parameter says otherwise */
+} st_state_spec;
+
+/* ---- shape inference ---- */
+
+typedef struct st_dims {
+    int64_t h, w, c; /* of one image */
+} st_dims;
+
+typedef struct st_state_dims {
+    int rank; /* 0: this state does not exist here (bias=no) */
+    int64_t dims[4]; /* published order: conv [K][C/groups][R][S], fc [K][C], vectors [C] */
+    int64_t fan_in, fan_out;
+} st_state_dims;
+
+typedef struct st_infer {
+    const void *params;
+    int in_count;
+    const st_dims *in;
+    const bool *in_flat; /* has no height and width */
+    const void *reporter; /* for st_infer_fail */
+    /* to be filled: */
+    st_dims out;
+    bool out_flat;
+    st_state_dims state[ST_OP_STATES];
+    int64_t multiply_adds;                     /* one image, forward */
+    int64_t window, window_stride;             /* rows that an output sees and their step; 0: one, same place */
+    int64_t window_dilation;                   /* 0: 1 */
+    bool sees_all;                             /* fc, global pooling */
+} st_infer;
+
+/* Fails at the place of parameter `param` (NULL: at the layer's name). Defined in graph/. */
+strata_status st_infer_fail(const st_infer *in, strata_error *err, const char *param, const char *format, ...)
+    ST_PRINTF(4, 5);
+
+/* ---- running ---- */
+
+typedef enum st_mode { ST_MODE_INFER, ST_MODE_TRAIN } st_mode;
+
+/* Where the elements of a value are. NHWC: [n][h][w][c], rows of a pixel `pixel_stride` elements apart, which may exceed
+ * c: a branch writes straight into its slice of a concat. LANES: [n/16][h][w][c][16 images], for nets with few channels:
+ * a vector lane is an image. LANES of c channels and n images looks like NHWC of 16 c channels and n/16 images. */
+typedef enum st_layout { ST_LAYOUT_NHWC, ST_LAYOUT_LANES, ST_LAYOUT_COUNT } st_layout;
+enum { ST_LANES = 16 };
+
+typedef struct st_view {
+    void *data; /* NULL: not there (a gradient that nobody needs) */
+    st_dtype dtype;
+    st_layout layout;
+    st_dims dims;
+    int64_t pixel_stride; /* channels between neighbouring pixels; in LANES this times 16 elements */
+} st_view;
+
+typedef enum st_activation { ST_ACTIVATION_NONE, ST_ACTIVATION_RELU, ST_ACTIVATION_TANH, ST_ACTIVATION_SIGMOID } st_activation;
+
+/* What a step does to its result before it stores it: y = activation(fma(x, scale, shift) + residual). `scale` NULL: 1;
+ * `shift` NULL: 0. A layer's own bias comes in here as `shift` (or folded into it). */
+typedef struct st_epilogue {
+    const st_real *scale, *shift; /* [k] */
+    st_view residual;             /* data NULL: none; layout and dims of the output */
+    st_activation activation;
+} st_epilogue;
+
+/* One execution of a plan, the same for all its calls. */
+typedef struct st_run {
+    int64_t n;        /* images, 1 to the plan's batch; lanes beyond n hold zeros in, and nothing may depend on them */
+    st_mode mode;
+    uint64_t seed;
+    int64_t step;     /* of the whole training: with the seed it decides dropout */
+    int64_t first_image; /* index in the batch of image 0 (for draws), normally 0 */
+    const int32_t *labels;  /* [n] */
+    double label_smoothing;
+} st_run;
+
+/* One layer in one plan: the sizes it was prepared for. */
+typedef struct st_site {
+    const void *params;
+    const struct st_kernels *kernels;
+    st_mode mode;
+    int64_t batch;          /* largest n */
+    int threads;
+    int in_count;
+    const st_dims *in;      /* [in_count] */
+    const bool *in_flat;
+    st_dims out;
+    const st_state_dims *state; /* [ST_OP_STATES] */
+    const bool *din_needed; /* [in_count], training */
+    bool dstate_needed;     /* weights here are trained */
+    st_layout layout;
+    bool frozen;            /* batch norm uses its stored statistics */
+    uint64_t stream;        /* for draws: from the layer's path */
+    double loss_weight;     /* loss layers */
+} st_site;
+
+/* What prepare asks for. */
+typedef struct st_needs {
+    size_t shared_bytes; /* scratch of the whole step, during one pass of it (forward or backward) */
+    size_t thread_bytes; /* scratch of each thread */
+    size_t kept_bytes;   /* from forward to backward: masks, argmax, saved statistics */
+} st_needs;
+
+/* What one call works on. In backward, `in` and `out` still hold what forward left there (`out` after its epilogue;
+ * `dout` is the gradient before it: the executor has multiplied by the activation's derivative). */
+typedef struct st_call {
+    const st_site *site;
+    const st_run *run;
+    const st_view *in;  /* [in_count] */
+    st_view out;
+    const st_view *din; /* [in_count]; data NULL: not needed */
+    const bool *din_add; /* [in_count]: add to what is there instead of writing */
+    st_view dout;
+    st_real *state[ST_OP_STATES];  /* native order of the implementation; NULL: does not exist */
+    st_real *dstate[ST_OP_STATES]; /* written, not added to; NULL: not needed */
+    st_epilogue epilogue;
+    void *shared, *kept;
+    /* loss layers: */
+    st_real *losses; /* [n], one image's loss without the loss weight */
+    int32_t *ranks;  /* [n], how many classes scored above the true one (ties: lower index first) */
+} st_call;
+
+/* A part of a pass. Its items may run on any thread in any order at the same time; the next phase begins when all are
+ * done. by_image: item i is image i (NHWC) or images 16 i .. 16 i + 15 (LANES), and needs only what item i of the phase
+ * before wrote: the executor then runs several phases over one block without waiting in between. */
+typedef struct st_phase {
+    int64_t (*items)(const st_call *call); /* NULL with by_image: all images or blocks */
+    void (*run)(const st_call *call, int64_t item, void *thread_scratch); /* NULL ends the list */
+    bool by_image;
+} st_phase;
+
+/* A layer in one layout. Forward and backward cannot fail: all errors end in prepare. Results depend on shapes alone,
+ * never on threads or on the set of kernels (docs/numerics.md). */
+typedef struct st_impl {
+    strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
+    st_phase forward[ST_OP_PHASES];
+    st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
+    bool (*serves)(const st_site *site); /* NULL: any shape */
+    bool fuses_epilogue;                 /* honours call->epilogue, all of it */
+    bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */
+    bool is_in_place;                    /* forward may have out == in[0], backward din[0] == dout */
+    bool reads_strided, writes_strided;  /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
+    /* The order of a state's elements in memory. NULL: as published. Same number for every set of kernels. */
+    size_t (*state_count)(const st_site *site, int state);
+    void (*pack)(const st_site *site, int state, const st_real *published, st_real *native);   /* padding: zeros */
+    void (*unpack)(const st_site *site, int state, const st_real *native, st_real *published);
+} st_impl;
+
+typedef enum st_trait {
+    ST_OP_IS_INPUT = 1,      /* begins a net */
+    ST_OP_IS_LOSS = 2,       /* made by `output ... loss=`, not written as a layer */
+    ST_OP_IS_IDENTITY = 4,   /* always a view of its input */
+    ST_OP_IS_AFFINE = 8,     /* in inference one scale and shift for each channel: `fold` */
+    ST_OP_IS_TRAIN_ONLY = 16,/* the identity in inference (dropout) */
+    ST_OP_IS_MERGE = 32,     /* takes lanes: add, concat; not counted in paths */
+    ST_OP_IS_ADD = 64,       /* can become an epilogue's residual */
+    ST_OP_IS_CONCAT = 128,   /* its inputs can be slices of its output */
+    ST_OP_IS_FLATTEN = 256,  /* needless before a layer that reads spatial values as flat */
+    ST_OP_TAKES_SPATIAL_AS_FLAT = 512 /* fc: published weights are in c, h, w order of the input */
+} st_trait;
+
+typedef struct st_op {
+    const char *name;     /* the word in a .net file */
+    const char *summary;  /* one line: `strata help layers` */
+    const char *source;   /* paper or specification, section */
+    const char *examples; /* .net chains, one a line, each begins with an input: help prints them, tests run them */
+    const char *notes;    /* more for `strata help NAME`, or NULL */
+
+    st_param_spec params[ST_OP_PARAMS];
+    size_t params_size;
+    int init_param_offset; /* of an int CHOICE over ST_INIT_WORDS for state 0; -1: none */
+    st_state_spec state[ST_OP_STATES];
+    int in_min, in_max; /* -1: any number */
+    uint32_t traits;
+    st_activation activation; /* layers that are one */
+
+    strata_status (*shape)(st_infer *in, strata_error *err);
+    const st_impl *impl[ST_LAYOUT_COUNT]; /* NULL: not in this layout; NHWC must be there */
+    /* IS_AFFINE: fma(x, scale, shift) is the layer in inference. state[]: as in a call. shift_in: bias before it, or NULL. */
+    void (*fold)(const st_site *site, st_real *const *state, const st_real *shift_in, st_real *scale, st_real *shift);
+    /* Forward in naive loops over NHWC views without stride, weights in published order in `state`: what the tests
+     * believe. */
+    void (*reference)(const st_call *call);
+} st_op;
+
+extern const st_op *const st_layer_table[]; /* defined in layers/table.c, ends with NULL */
+
+#endif

@@ -1,0 +1,369 @@
+/* The dense engine: a convolution as tiles of pixels times blocks of 32 outputs.
+ *
+ * A band of rows (or some whole images) of about half of L2 is copied with its border of zeros to
+ * [C/64][image][rows][columns][64]; then, for each block of 32 outputs, every tile of the band runs through the block's
+ * weights, which are read in memory order. 1x1 without gaps between pixels needs no copy. What each item writes depends on
+ * no other, and cutting changes no result. Not for gradients of weights (conv_nhwc_backward_weights.c).
+ *
+ * Georganas et al. 2019, arXiv:1906.06440; the blocking was measured (docs/performance.md).
+ *
+ * n image, c input channel, k output channel, h w rows and columns, r s kernel rows and columns, p q output rows and
+ * columns. */
+#include <string.h>
+
+#include "layers/conv_nhwc.h"
+
+enum { FLAT_PIXELS = 196, ALIAS_CHANNELS = 2048, COPY_GAP = 16 };
+
+/* ---- cutting ---- */
+
+static bool lies_flat(const st_dense *dense) {
+    return dense->r == 1 && dense->s == 1 && dense->stride_h == 1 && dense->stride_w == 1 && dense->top == 0 &&
+           dense->left == 0 && dense->p == dense->h && dense->q == dense->w &&
+           dense->x_row == dense->w * dense->x_pixel && dense->x_image == dense->h * dense->x_row &&
+           dense->y_row == dense->q * dense->y_pixel && dense->y_image == dense->p * dense->y_row;
+}
+
+static int64_t panel_rows_of(const st_dense *dense, int64_t rows) {
+    return (rows - 1) * dense->stride_h + (dense->r - 1) * dense->dilation_h + 1;
+}
+
+/* Few bands (small batches): items share a band by blocks of outputs, and each copies it for itself. */
+static void share_blocks(st_dense_cut *cut, const st_dense *dense) {
+    const int64_t blocks = st_ceil_div(dense->k, ST_BLOCK_K);
+    const int64_t wanted = dense->threads > 1 ? 3 * dense->threads : 1;
+    const int64_t parts = st_min(blocks, st_ceil_div(wanted, cut->bands));
+    cut->k_blocks = st_ceil_div(blocks, parts);
+    cut->k_parts = st_ceil_div(blocks, cut->k_blocks);
+}
+
+static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
+    const int64_t total = dense->n * dense->h * dense->w, tile = dense->kernels->tile_rows;
+    cut->is_flat = true;
+    cut->is_copied = dense->c >= ALIAS_CHANNELS;
+    cut->pixels = FLAT_PIXELS / tile * tile;
+    while (cut->pixels > tile && cut->pixels * dense->c * (int64_t)sizeof(st_real) > (int64_t)dense->kernels->band_bytes) {
+        cut->pixels -= tile;
+    }
+    cut->bands = st_ceil_div(total, cut->pixels);
+    cut->run_count = 1;
+    cut->tile_count = st_ceil_div(cut->pixels, tile);
+    cut->panel_pitch = dense->c + COPY_GAP;
+    const size_t panel = cut->is_copied ? (size_t)(cut->pixels * cut->panel_pitch) : 0;
+    cut->bytes = st_round_64(panel * sizeof(st_real)) + st_round_64((size_t)cut->tile_count * sizeof(st_tile)) +
+                 st_round_64(sizeof(st_gemm_run));
+}
+
+/* The scratch of the fullest band, which does not shrink with more images: a call may bring fewer than were planned. */
+static void count_memory(st_dense_cut *cut, const st_dense *dense, int64_t row) {
+    cut->run_count = st_ceil_div(dense->c, ST_BLOCK_C) * dense->r * dense->s;
+    cut->tile_count = cut->images * cut->rows * st_ceil_div(dense->q, dense->kernels->tile_piece);
+    const size_t panel = (size_t)(cut->images * panel_rows_of(dense, cut->rows) * row);
+    cut->bytes = st_round_64(panel * sizeof(st_real)) + st_round_64((size_t)cut->tile_count * sizeof(st_tile)) +
+                 st_round_64((size_t)cut->run_count * sizeof(st_gemm_run));
+}
+
+/* Whole images while they fit, else rows of one. More bands than fullest where threads would wait. */
+static void cut_bands(st_dense_cut *cut, const st_dense *dense) {
+    const int64_t limit = (int64_t)(dense->kernels->band_bytes / sizeof(st_real));
+    cut->panel_columns = (dense->q - 1) * dense->stride_w + (dense->s - 1) * dense->dilation_w + 1;
+    cut->panel_pitch = st_min(dense->c, ST_BLOCK_C);
+    const int64_t row = cut->panel_columns * st_ceil_div(dense->c, cut->panel_pitch) * cut->panel_pitch;
+    const int64_t image = panel_rows_of(dense, dense->p) * row;
+    cut->images = 1;
+    cut->rows = dense->p;
+    if (image <= limit) {
+        cut->images = st_min(dense->n, limit / image);
+    }
+    while (cut->rows > 1 && panel_rows_of(dense, cut->rows) * row > limit) {
+        cut->rows--;
+    }
+    count_memory(cut, dense, row);
+    while (cut->images > 1 && st_ceil_div(dense->n, cut->images) < 2 * dense->threads) {
+        cut->images--;
+    }
+    cut->images = st_ceil_div(dense->n, st_ceil_div(dense->n, cut->images));
+    while (cut->images == 1 && cut->rows > 1 && cut->rows * dense->q > 8 * ST_TILE_ROWS &&
+           dense->n * st_ceil_div(dense->p, cut->rows) < 2 * dense->threads) {
+        cut->rows--;
+    }
+    cut->rows = st_ceil_div(dense->p, st_ceil_div(dense->p, cut->rows));
+    cut->panel_rows = panel_rows_of(dense, cut->rows);
+    cut->bands = cut->images > 1 ? st_ceil_div(dense->n, cut->images) : dense->n * st_ceil_div(dense->p, cut->rows);
+}
+
+st_dense_cut st_dense_plan(const st_dense *dense) {
+    st_dense_cut cut = {0};
+    if (lies_flat(dense)) {
+        cut_flat(&cut, dense);
+    } else {
+        cut_bands(&cut, dense);
+    }
+    share_blocks(&cut, dense);
+    return cut;
+}
+
+int64_t st_dense_items(const st_dense_cut *cut) {
+    return cut->bands * cut->k_parts;
+}
+
+/* ---- copying ---- */
+
+void st_panel_fill(st_real *panel, const st_panel_copy *copy) {
+    const size_t pixel_bytes = (size_t)copy->c * sizeof(st_real);
+    const int64_t first = st_min(copy->columns, st_max(0, -copy->column0));
+    const int64_t last = st_max(first, st_min(copy->columns, copy->w - copy->column0));
+    for (int64_t i = 0; i < copy->rows; i++) {
+        st_real *to = panel + i * copy->columns * copy->pitch;
+        const int64_t row = copy->row0 + i;
+        if (row < 0 || row >= copy->h) {
+            memset(to, 0, (size_t)(copy->columns * copy->pitch) * sizeof(st_real));
+            continue;
+        }
+        const st_real *from = copy->x + row * copy->x_row + copy->c0;
+        memset(to, 0, (size_t)(first * copy->pitch) * sizeof(st_real));
+        if (copy->x_pixel == copy->c && copy->pitch == copy->c) {
+            memcpy(to + first * copy->pitch, from + (copy->column0 + first) * copy->x_pixel,
+                   (size_t)(last - first) * pixel_bytes);
+        } else {
+            for (int64_t j = first; j < last; j++) {
+                memcpy(to + j * copy->pitch, from + (copy->column0 + j) * copy->x_pixel, pixel_bytes);
+            }
+        }
+        memset(to + last * copy->pitch, 0, (size_t)((copy->columns - last) * copy->pitch) * sizeof(st_real));
+    }
+}
+
+/* ---- tiles ---- */
+
+typedef struct tile_list {
+    st_tile *tiles;
+    int64_t count;
+    st_tile full, rest; /* pieces that wait for another; rows 0: none */
+    int piece, rows;
+} tile_list;
+
+static void append_pixels(st_tile *to, const st_tile *from) {
+    for (int i = 0; i < from->rows; i++) {
+        to->a[to->rows + i] = from->a[i];
+        to->c[to->rows + i] = from->c[i];
+        to->residual[to->rows + i] = from->residual[i];
+    }
+    to->rows += from->rows;
+}
+
+static void emit(tile_list *list, st_tile *tile) {
+    list->tiles[list->count++] = *tile;
+    tile->rows = 0;
+}
+
+/* A piece of neighbours. In a tile every piece but the last must be full: a short piece goes behind a full one, or waits
+ * for one. Pieces of one pixel just fill up tiles. */
+static void add_piece(tile_list *list, const st_tile *piece) {
+    if (piece->rows < list->piece && list->full.rows == 0) {
+        if (list->rest.rows > 0) {
+            emit(list, &list->rest);
+        }
+        list->rest = *piece;
+        return;
+    }
+    append_pixels(&list->full, piece);
+    if (list->rest.rows > 0 && list->full.rows + list->rest.rows <= list->rows) {
+        append_pixels(&list->full, &list->rest);
+        list->rest.rows = 0;
+    }
+    if (list->full.rows % list->piece != 0 || list->full.rows + list->piece > list->rows) {
+        emit(list, &list->full);
+    }
+}
+
+static void finish_tiles(tile_list *list) {
+    if (list->full.rows > 0) {
+        emit(list, &list->full);
+    }
+    if (list->rest.rows > 0) {
+        emit(list, &list->rest);
+    }
+}
+
+/* One output row in pieces. */
+static void add_row(tile_list *list, int64_t q, int64_t a, int64_t a_step, int64_t c, int64_t c_step, int64_t residual,
+                    int64_t residual_step) {
+    for (int64_t j = 0; j < q; j += list->piece) {
+        st_tile piece;
+        piece.rows = (int)st_min(list->piece, q - j);
+        for (int i = 0; i < piece.rows; i++) {
+            piece.a[i] = a + (j + i) * a_step;
+            piece.c[i] = c + (j + i) * c_step;
+            piece.residual[i] = residual + (j + i) * residual_step;
+        }
+        add_piece(list, &piece);
+    }
+}
+
+/* ---- running ---- */
+
+typedef struct item_memory {
+    st_real *panel;
+    st_tile *tiles;
+    st_gemm_run *runs;
+} item_memory;
+
+static item_memory lay_out(const st_dense_cut *cut, void *scratch) {
+    char *at = scratch;
+    item_memory memory;
+    memory.tiles = (st_tile *)(void *)at;
+    at += st_round_64((size_t)cut->tile_count * sizeof(st_tile));
+    memory.runs = (st_gemm_run *)(void *)at;
+    at += st_round_64((size_t)cut->run_count * sizeof(st_gemm_run));
+    memory.panel = (st_real *)(void *)at;
+    return memory;
+}
+
+static st_brgemm problem_of(const st_dense *dense, const item_memory *memory, int64_t run_count) {
+    return (st_brgemm){.runs = memory->runs,
+                       .run_count = (int)run_count,
+                       .is_begun = dense->is_begun,
+                       .activation = dense->activation};
+}
+
+/* The block's own part of the problem; `ends` is memory for a scale and a shift that would not be whole. */
+static void turn_to_block(st_brgemm *problem, const st_dense *dense, int64_t block, st_real ends[2][ST_BLOCK_K]) {
+    const int64_t k0 = block * ST_BLOCK_K;
+    problem->n = (int)st_min(ST_BLOCK_K, dense->k - k0);
+    problem->b = dense->weights + k0 * dense->c * dense->r * dense->s;
+    problem->c = dense->y + k0;
+    problem->residual = dense->residual == NULL ? NULL : dense->residual + k0;
+    if (dense->scale == NULL && dense->shift == NULL) {
+        return;
+    }
+    for (int i = 0; i < ST_BLOCK_K; i++) {
+        ends[0][i] = dense->scale == NULL || i >= problem->n ? 1 : dense->scale[k0 + i];
+        ends[1][i] = dense->shift == NULL || i >= problem->n ? (st_real)-0.0 : dense->shift[k0 + i];
+    }
+    problem->scale = ends[0];
+    problem->shift = ends[1];
+}
+
+static void run_blocks(const st_dense *dense, st_brgemm *problem, const tile_list *list, int64_t first, int64_t last) {
+    st_real ends[2][ST_BLOCK_K];
+    for (int64_t block = first; block < last; block++) {
+        turn_to_block(problem, dense, block, ends);
+        for (int64_t i = 0; i < list->count; i++) {
+            dense->kernels->brgemm(problem, &list->tiles[i], NULL);
+        }
+    }
+}
+
+/* The weights stay in L2 and the pixels stream by: all blocks of a tile, then the next tile. */
+static void run_tiles(const st_dense *dense, st_brgemm *problem, const tile_list *list, int64_t first, int64_t last) {
+    st_real ends[2][ST_BLOCK_K];
+    for (int64_t i = 0; i < list->count; i++) {
+        const st_tile *next = i + 1 < list->count ? &list->tiles[i + 1] : NULL;
+        for (int64_t block = first; block < last; block++) {
+            turn_to_block(problem, dense, block, ends);
+            dense->kernels->brgemm(problem, &list->tiles[i], next);
+            next = NULL;
+        }
+    }
+}
+
+static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t first, int64_t last,
+                     void *scratch) {
+    const item_memory memory = lay_out(cut, scratch);
+    const int64_t total = dense->n * dense->h * dense->w, start = band * cut->pixels;
+    const int64_t count = st_min(cut->pixels, total - start);
+    st_brgemm problem = problem_of(dense, &memory, 1);
+    memory.runs[0] = (st_gemm_run){0, dense->c};
+    problem.a = dense->x;
+    problem.lda = dense->x_pixel;
+    int64_t a = start * dense->x_pixel;
+    if (cut->is_copied) {
+        for (int64_t i = 0; i < count; i++) {
+            memcpy(memory.panel + i * cut->panel_pitch, dense->x + (start + i) * dense->x_pixel,
+                   (size_t)dense->c * sizeof(st_real));
+        }
+        problem.a = memory.panel;
+        problem.lda = cut->panel_pitch;
+        a = 0;
+    }
+    tile_list list = {.tiles = memory.tiles, .piece = dense->kernels->tile_rows, .rows = dense->kernels->tile_rows};
+    add_row(&list, count, a, problem.lda, start * dense->y_pixel, dense->y_pixel, start * dense->residual_pixel,
+            dense->residual_pixel);
+    finish_tiles(&list);
+    if (!cut->is_copied && (size_t)(dense->c * dense->k) * sizeof(st_real) <= dense->kernels->in_place_bytes) {
+        run_tiles(dense, &problem, &list, first, last);
+    } else {
+        run_blocks(dense, &problem, &list, first, last);
+    }
+}
+
+/* In the order of the sum: block of 64 channels, r, s, c. Neighbours in a row are one run. */
+static int64_t list_runs(const st_dense *dense, const st_dense_cut *cut, st_gemm_run *runs) {
+    const int64_t block_size = cut->images * cut->panel_rows * cut->panel_columns * cut->panel_pitch;
+    int64_t count = 0;
+    for (int64_t c0 = 0; c0 < dense->c; c0 += ST_BLOCK_C) {
+        const int64_t c = st_min(ST_BLOCK_C, dense->c - c0);
+        const bool is_joined = dense->dilation_w == 1 && c == cut->panel_pitch;
+        for (int64_t r = 0; r < dense->r; r++) {
+            int64_t at = c0 / ST_BLOCK_C * block_size + r * dense->dilation_h * cut->panel_columns * cut->panel_pitch;
+            if (is_joined) {
+                runs[count++] = (st_gemm_run){at, dense->s * c};
+            }
+            for (int64_t s = 0; !is_joined && s < dense->s; s++) {
+                runs[count++] = (st_gemm_run){at + s * dense->dilation_w * cut->panel_pitch, c};
+            }
+        }
+    }
+    return count;
+}
+
+static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t first, int64_t last,
+                     void *scratch) {
+    const item_memory memory = lay_out(cut, scratch);
+    const int64_t bands_of_image = st_ceil_div(dense->p, cut->rows);
+    const int64_t image0 = cut->images > 1 ? band * cut->images : band / bands_of_image;
+    const int64_t row0 = cut->images > 1 ? 0 : band % bands_of_image * cut->rows;
+    const int64_t images = st_min(cut->images, dense->n - image0), rows = st_min(cut->rows, dense->p - row0);
+    const int64_t panel_row = cut->panel_columns * cut->panel_pitch, panel_image = cut->panel_rows * panel_row;
+
+    tile_list list = {.tiles = memory.tiles, .piece = dense->kernels->tile_piece, .rows = dense->kernels->tile_rows};
+    for (int64_t i = 0; i < images; i++) {
+        for (int64_t c0 = 0; c0 < dense->c; c0 += ST_BLOCK_C) {
+            st_panel_fill(memory.panel + (c0 / ST_BLOCK_C * cut->images + i) * panel_image,
+                          &(st_panel_copy){.x = dense->x + (image0 + i) * dense->x_image,
+                                           .h = dense->h,
+                                           .w = dense->w,
+                                           .x_pixel = dense->x_pixel,
+                                           .x_row = dense->x_row,
+                                           .c0 = c0,
+                                           .c = st_min(ST_BLOCK_C, dense->c - c0),
+                                           .pitch = cut->panel_pitch,
+                                           .row0 = row0 * dense->stride_h - dense->top,
+                                           .rows = panel_rows_of(dense, rows),
+                                           .column0 = -dense->left,
+                                           .columns = cut->panel_columns});
+        }
+        for (int64_t row = 0; row < rows; row++) {
+            add_row(&list, dense->q, i * panel_image + row * dense->stride_h * panel_row,
+                    dense->stride_w * cut->panel_pitch, (image0 + i) * dense->y_image + (row0 + row) * dense->y_row,
+                    dense->y_pixel, ((image0 + i) * dense->p + row0 + row) * dense->q * dense->residual_pixel,
+                    dense->residual_pixel);
+        }
+    }
+    finish_tiles(&list);
+    st_brgemm problem = problem_of(dense, &memory, list_runs(dense, cut, memory.runs));
+    problem.a = memory.panel;
+    problem.lda = dense->stride_w * cut->panel_pitch;
+    run_blocks(dense, &problem, &list, first, last);
+}
+
+void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, void *scratch) {
+    const int64_t band = item / cut->k_parts, first = item % cut->k_parts * cut->k_blocks;
+    const int64_t last = st_min(first + cut->k_blocks, st_ceil_div(dense->k, ST_BLOCK_K));
+    if (cut->is_flat) {
+        run_flat(dense, cut, band, first, last, scratch);
+    } else {
+        run_band(dense, cut, band, first, last, scratch);
+    }
+}

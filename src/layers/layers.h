@@ -1,0 +1,80 @@
+/* layers: one file per layer, the contract of graph/op.h fulfilled. What several layers share is declared here. */
+#ifndef ST_LAYERS_H
+#define ST_LAYERS_H
+
+#include "graph/op.h"
+#include "kernels/kernels.h"
+
+/* A window sliding over an image: convolution and pooling. Padding may differ before and after (pad=same). */
+typedef struct st_window {
+    int64_t r, s, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, dilation_h, dilation_w;
+    int64_t p, q; /* output rows and columns */
+} st_window;
+
+/* What a layer says about its window. pad -1 -1 is the word `same`: ceil(size / stride) outputs, the odd row or column of
+ * padding at the end (ONNX SAME_UPPER). dilation NULL: 1. */
+typedef struct st_window_params {
+    const int64_t *kernel, *stride, *pad, *dilation; /* [2], rows and columns */
+    bool is_ceil;                                    /* a window that sticks out at the end counts, if it begins inside */
+} st_window_params;
+
+/* The geometry over an image of h x w. Cannot fail; p or q is below 1 where no window fits. */
+st_window st_window_of(const st_window_params *params, st_dims in);
+/* The same for a shape function, with messages that name the sizes. `out` may be used without look at p and q. */
+strata_status st_window_infer(st_window *out, const st_infer *in, const st_window_params *params, strata_error *err);
+
+typedef struct st_conv_params {
+    int64_t kernel[2];
+    int64_t filters;
+    int64_t stride[2], pad[2], dilation[2];
+    int64_t groups;
+    bool bias;
+    int init;
+} st_conv_params;
+enum { ST_CONV_WEIGHT, ST_CONV_BIAS }; /* states; of fc too */
+st_window st_conv_window(const st_site *site); /* of a site that passed shape inference */
+
+typedef struct st_fc_params {
+    int64_t outputs;
+    bool bias;
+    int init;
+} st_fc_params;
+
+/* *out = the product of positive factors; false where it would pass 2^61. */
+bool st_layer_product(int64_t *out, const int64_t *factors, size_t count);
+
+/* An item of a value (as st_phase counts items: an image, in LANES a block of 16) as rows of neighbouring elements: a row
+ * is a pixel, and its elements are the channels, in LANES 16 to each. */
+typedef struct st_span {
+    st_real *data;
+    int64_t rows, width, stride; /* elements */
+} st_span;
+st_span st_span_of(const st_view *view, int64_t item);
+void st_span_copy(st_span to, st_span from);
+void st_span_zero(st_span span);
+void st_span_add(const st_kernels *kernels, st_span to, st_span a, st_span b); /* to = a + b; `to` may be one of them */
+/* Images of the item that exist: 1, in LANES 1 to 16. */
+int64_t st_item_images(const st_call *call, const st_view *view, int64_t item);
+/* out = activation(fma(in, scale, shift) + residual) for one item; scale, shift [c] or NULL. in.data == out.data is
+ * allowed. */
+void st_item_apply(const st_call *call, const st_view *out, const st_view *in, const st_epilogue *epilogue,
+                   int64_t item);
+/* target (+)= dout * activation'(out); target.data == dout.data is allowed. */
+void st_item_activate_backward(const st_call *call, const st_view *target, bool add, st_activation activation,
+                               int64_t item);
+/* din (+)= dout; nothing where din has no data. */
+void st_item_pass_back(const st_call *call, const st_view *din, bool add, int64_t item);
+
+/* For the executor, before a backward pass of a step that fused an epilogue, one item (as st_phase counts them):
+ * dout *= activation'(out) in place; the result goes (add: is added) into the residual's gradient, if it has data. */
+void st_epilogue_backward(const st_call *call, st_activation activation, const st_view *dresidual, bool add,
+                          int64_t item);
+
+extern const st_op st_op_input, st_op_conv, st_op_fc, st_op_maxpool, st_op_avgpool, st_op_bn, st_op_relu, st_op_tanh,
+    st_op_sigmoid, st_op_softmax, st_op_dropout, st_op_flatten, st_op_add, st_op_concat, st_op_identity,
+    st_op_cross_entropy;
+
+/* Implementations that live in files of their own. */
+extern const st_impl st_conv_nhwc, st_conv_lanes, st_fc_nhwc, st_fc_lanes, st_cross_entropy_nhwc, st_cross_entropy_lanes;
+
+#endif

@@ -1,0 +1,308 @@
+/* maxpool and avgpool: the largest value, or the mean, of each window, channel by channel. Loops are in kernels/pool.inc;
+ * both layouts use the same ones. */
+#include <string.h>
+
+#include "layers/layers.h"
+
+typedef struct pool_params {
+    int64_t kernel[2]; /* -1 -1: global */
+    int64_t stride[2]; /* -1 -1: kernel */
+    int64_t pad[2];    /* -1 -1: same */
+    bool ceil;
+    int64_t out[2]; /* avgpool: -1 -1: not given */
+} pool_params;
+
+/* Global pooling is adaptive pooling to 1x1. */
+static bool is_adaptive(const pool_params *params) {
+    return params->kernel[0] < 0 || params->out[0] > 0;
+}
+
+static st_window_params window_params(const pool_params *params) {
+    return (st_window_params){.kernel = params->kernel,
+                              .stride = params->stride[0] < 0 ? params->kernel : params->stride,
+                              .pad = params->pad,
+                              .is_ceil = params->ceil};
+}
+
+/* ---- shape ---- */
+
+static strata_status check_pad(const st_infer *in, const pool_params *params, strata_error *err) {
+    if (params->pad[0] >= params->kernel[0] || params->pad[1] >= params->kernel[1]) {
+        strata_status status = st_infer_fail(in, err, "pad", "pad must be smaller than the %lldx%lld window, found %lldx%lld",
+                                             (long long)params->kernel[0], (long long)params->kernel[1],
+                                             (long long)params->pad[0], (long long)params->pad[1]);
+        st_error_hint(err, "a window that lies in the padding alone has nothing to pool");
+        return status;
+    }
+    return STRATA_OK;
+}
+
+static strata_status shape_adaptive(st_infer *in, const pool_params *params, int64_t rows, int64_t columns,
+                                    strata_error *err) {
+    st_dims dims = in->in[0];
+    if (params->stride[0] > 0 || params->pad[0] != 0 || params->pad[1] != 0 || params->ceil) {
+        const char *param = params->stride[0] > 0 ? "stride" : params->ceil ? "ceil" : "pad";
+        return st_infer_fail(in, err, param, "%s has no meaning for %s pooling", param,
+                             params->out[0] > 0 ? "out=" : "global");
+    }
+    if (rows > dims.h || columns > dims.w) {
+        return st_infer_fail(in, err, "out", "%lldx%lld outputs are more than the %lldx%lld that come in",
+                             (long long)rows, (long long)columns, (long long)dims.h, (long long)dims.w);
+    }
+    in->out = (st_dims){.h = rows, .w = columns, .c = dims.c};
+    in->sees_all = rows == 1 && columns == 1;
+    in->window = (dims.h + rows - 1) / rows;
+    in->window_stride = dims.h / rows;
+    return STRATA_OK;
+}
+
+static strata_status shape(st_infer *in, strata_error *err) {
+    const pool_params *params = in->params;
+    st_window_params geometry = window_params(params);
+    st_window window;
+    if (in->in_flat[0]) {
+        geometry.kernel = geometry.stride = (int64_t[]){1, 1};
+        return st_window_infer(&window, in, &geometry, err); /* says what is wrong */
+    }
+    if (params->out[0] > 0) {
+        if (params->kernel[0] > 0) {
+            return st_infer_fail(in, err, "out", "a window and out= exclude each other");
+        }
+        return shape_adaptive(in, params, params->out[0], params->out[1], err);
+    }
+    if (params->kernel[0] < 0) {
+        return shape_adaptive(in, params, 1, 1, err);
+    }
+    ST_TRY(check_pad(in, params, err));
+    ST_TRY(st_window_infer(&window, in, &geometry, err));
+    in->out = (st_dims){.h = window.p, .w = window.q, .c = in->in[0].c};
+    in->window = window.r > window.s ? window.r : window.s;
+    in->window_stride = window.stride_h > window.stride_w ? window.stride_h : window.stride_w;
+    return STRATA_OK;
+}
+
+/* ---- running ---- */
+
+static st_pool pool_of(const st_call *call) {
+    const pool_params *params = call->site->params;
+    int64_t lanes = call->site->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+    st_dims in = call->in[0].dims, out = call->out.dims;
+    in.c *= lanes;
+    out.c *= lanes;
+    st_pool pool = {.in = in,
+                    .out = out,
+                    .in_stride = call->in[0].pixel_stride * lanes,
+                    .out_stride = call->out.pixel_stride * lanes,
+                    .is_adaptive = is_adaptive(params)};
+    if (call->din != NULL) {
+        pool.din_stride = call->din[0].pixel_stride * lanes;
+        pool.dout_stride = call->dout.pixel_stride * lanes;
+    }
+    if (!pool.is_adaptive) {
+        st_window_params geometry = window_params(params);
+        st_window window = st_window_of(&geometry, call->in[0].dims);
+        pool.r = window.r;
+        pool.s = window.s;
+        pool.stride_h = window.stride_h;
+        pool.stride_w = window.stride_w;
+        pool.pad_top = window.pad_top;
+        pool.pad_left = window.pad_left;
+        pool.pad_bottom = window.pad_bottom;
+        pool.pad_right = window.pad_right;
+    }
+    return pool;
+}
+
+static void max_forward(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    st_pool pool = pool_of(call);
+    call->site->kernels->maxpool(&pool, st_span_of(&call->out, item).data, st_span_of(&call->in[0], item).data);
+}
+
+static void max_backward(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    if (call->din[0].data == NULL) {
+        return;
+    }
+    st_pool pool = pool_of(call);
+    call->site->kernels->maxpool_backward(&pool, st_span_of(&call->din[0], item).data,
+                                          st_span_of(&call->dout, item).data, st_span_of(&call->in[0], item).data,
+                                          st_span_of(&call->out, item).data, call->din_add[0]);
+}
+
+static void average_forward(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    st_pool pool = pool_of(call);
+    call->site->kernels->avgpool(&pool, st_span_of(&call->out, item).data, st_span_of(&call->in[0], item).data);
+}
+
+static void average_backward(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    if (call->din[0].data == NULL) {
+        return;
+    }
+    st_pool pool = pool_of(call);
+    call->site->kernels->avgpool_backward(&pool, st_span_of(&call->din[0], item).data,
+                                          st_span_of(&call->dout, item).data, call->din_add[0]);
+}
+
+/* ---- reference: each output from the definition ---- */
+
+static double reference_output(const st_call *call, bool is_maximum, int64_t n, int64_t p, int64_t q, int64_t c) {
+    const pool_params *params = call->site->params;
+    st_dims dims = call->in[0].dims, out = call->out.dims;
+    st_pool pool = pool_of(call);
+    int64_t top = p * pool.stride_h - pool.pad_top, left = q * pool.stride_w - pool.pad_left;
+    int64_t bottom = top + pool.r, right = left + pool.s;
+    if (is_adaptive(params)) {
+        top = p * dims.h / out.h;
+        left = q * dims.w / out.w;
+        bottom = ((p + 1) * dims.h + out.h - 1) / out.h;
+        right = ((q + 1) * dims.w + out.w - 1) / out.w;
+    }
+    const st_real *x = call->in[0].data;
+    double sum = 0, best = 0;
+    int64_t size = 0;
+    bool is_empty = true;
+    for (int64_t h = top; h < bottom; h++) {
+        for (int64_t w = left; w < right; w++) {
+            size += h < dims.h + pool.pad_bottom && w < dims.w + pool.pad_right;
+            if (h >= 0 && h < dims.h && w >= 0 && w < dims.w) {
+                double value = (double)x[((n * dims.h + h) * dims.w + w) * dims.c + c];
+                sum += value;
+                best = is_empty || value > best ? value : best;
+                is_empty = false;
+            }
+        }
+    }
+    return is_maximum ? best : sum / (double)size;
+}
+
+static void reference_all(const st_call *call, bool is_maximum) {
+    st_real *y = call->out.data;
+    st_dims out = call->out.dims;
+    for (int64_t n = 0; n < call->run->n; n++) {
+        for (int64_t p = 0; p < out.h; p++) {
+            for (int64_t q = 0; q < out.w; q++) {
+                for (int64_t c = 0; c < out.c; c++) {
+                    *y++ = (st_real)reference_output(call, is_maximum, n, p, q, c);
+                }
+            }
+        }
+    }
+}
+
+static void max_reference(const st_call *call) {
+    reference_all(call, true);
+}
+
+static void average_reference(const st_call *call) {
+    reference_all(call, false);
+}
+
+/* ---- what the layers say of themselves ---- */
+
+static const st_impl max_impl = {.forward = {{.run = max_forward, .by_image = true}},
+                                 .backward = {{.run = max_backward, .by_image = true}},
+                                 .backward_reads_in = true,
+                                 .backward_reads_out = true,
+                                 .reads_strided = true,
+                                 .writes_strided = true};
+
+static const st_impl average_impl = {.forward = {{.run = average_forward, .by_image = true}},
+                                     .backward = {{.run = average_backward, .by_image = true}},
+                                     .reads_strided = true,
+                                     .writes_strided = true};
+
+#define POOL_STRIDE                                                                                                    \
+    {                                                                                                                  \
+        .name = "stride", .kind = ST_PARAM_PAIR, .offset = offsetof(pool_params, stride), .standard = "kernel",        \
+        .minimum = 1, .maximum = 255, .words = "kernel", .meaning = "step of the window; as large as the window"       \
+    }
+#define POOL_PAD                                                                                                       \
+    {                                                                                                                  \
+        .name = "pad", .kind = ST_PARAM_PAIR, .offset = offsetof(pool_params, pad), .standard = "0", .minimum = 0,     \
+        .maximum = 254, .words = "same", .meaning = "rows and columns around the image on each side, or same"          \
+    }
+#define POOL_CEIL                                                                                                      \
+    {                                                                                                                  \
+        .name = "ceil", .kind = ST_PARAM_FLAG, .offset = offsetof(pool_params, ceil), .standard = "no",                \
+        .meaning = "keeps a last window that sticks out of the image"                                                  \
+    }
+
+const st_op st_op_maxpool = {
+    .name = "maxpool",
+    .summary = "the largest value of each window",
+    .source = "Scherer, Mueller, Behnke 2010, \"Evaluation of pooling operations\"",
+    .examples = "input 8x8x3, maxpool 2x2\n"
+                "input 12x11x16, maxpool 3x3 stride=2 pad=1\n"
+                "input 14x14x5, maxpool 3x3 stride=2 ceil=yes\n"
+                "input 9x7x20, maxpool 3x2 stride=1x2\n"
+                "input 7x7x6, maxpool 3 stride=1 pad=same\n"
+                "input 10x10x4, maxpool 2 stride=3\n"
+                "input 6x5x33, maxpool global\n",
+    .notes = "Padding never wins: it counts as minus infinity. Of equal values the first one, row by row, gets the\n"
+             "gradient. ceil=yes is what AlexNet's and GoogLeNet's published nets mean by 3x3/2 without padding.",
+    .params = {{.name = "kernel",
+                .kind = ST_PARAM_PAIR,
+                .offset = offsetof(pool_params, kernel),
+                .is_positional = true,
+                .minimum = 1,
+                .maximum = 255,
+                .words = "global",
+                .meaning = "rows x columns of the window, or global: the whole image"},
+               POOL_STRIDE,
+               POOL_PAD,
+               POOL_CEIL},
+    .params_size = sizeof(pool_params),
+    .init_param_offset = -1,
+    .in_min = 1,
+    .in_max = 1,
+    .shape = shape,
+    .impl = {[ST_LAYOUT_NHWC] = &max_impl, [ST_LAYOUT_LANES] = &max_impl},
+    .reference = max_reference,
+};
+
+const st_op st_op_avgpool = {
+    .name = "avgpool",
+    .summary = "the mean of each window; `avgpool global`: of the image",
+    .source = "LeCun, Bottou, Bengio, Haffner 1998, section II; global: Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2",
+    .examples = "input 28x28x6, avgpool 2x2 stride=2\n"
+                "input 9x8x5, avgpool 3x3 stride=2 pad=1\n"
+                "input 11x10x4, avgpool 3x3 stride=2 pad=1 ceil=yes\n"
+                "input 8x9x20, avgpool 2x3 stride=1\n"
+                "input 6x7x3, avgpool 3 stride=2 pad=same\n"
+                "input 7x7x33, avgpool global\n"
+                "input 14x11x8, avgpool out=4x4\n"
+                "input 8x8x16, avgpool out=2x4\n",
+    .notes = "A sum is divided by the size of the window, zeros of the padding counted, as torch's AvgPool2d does by\n"
+             "default; the part of a window that sticks out beyond the padding (ceil=yes) does not count.\n"
+             "out=HxW cuts the image into HxW parts of nearly equal size, whatever its own size.",
+    .params = {{.name = "kernel",
+                .kind = ST_PARAM_PAIR,
+                .offset = offsetof(pool_params, kernel),
+                .standard = "global",
+                .is_positional = true,
+                .minimum = 1,
+                .maximum = 255,
+                .words = "global",
+                .meaning = "rows x columns of the window, or global: the whole image"},
+               POOL_STRIDE,
+               POOL_PAD,
+               POOL_CEIL,
+               {.name = "out",
+                .kind = ST_PARAM_PAIR,
+                .offset = offsetof(pool_params, out),
+                .standard = "none",
+                .minimum = 1,
+                .maximum = 4096,
+                .words = "none",
+                .meaning = "rows x columns of the output, instead of a window"}},
+    .params_size = sizeof(pool_params),
+    .init_param_offset = -1,
+    .in_min = 1,
+    .in_max = 1,
+    .shape = shape,
+    .impl = {[ST_LAYOUT_NHWC] = &average_impl, [ST_LAYOUT_LANES] = &average_impl},
+    .reference = average_reference,
+};

@@ -1,0 +1,346 @@
+/* Nodes to steps. A node becomes a step of its own, or part of the step before it (activation, folded batch norm,
+ * residual add), or nothing at all (identity, dropout at inference, flatten before fc). The inputs of a concat become
+ * slices of its result where every reader can step over the other channels. */
+#include "plan/plan.h"
+
+/* A value with few channels wastes most of a vector in NHWC. The rule looks at shapes alone, so that results do not
+ * depend on the machine; docs/performance.md has what it is worth. */
+enum { LANE_CHANNEL_LIMIT = 16 };
+
+typedef struct fuse_state {
+    st_planner *planner;
+    int *uses;  /* [nodes] readers of a node in this mode */
+    int *reads; /* [values] readers of a value, aliases counted through */
+} fuse_state;
+
+static bool is_alive(const st_plan *plan, const st_node *node) {
+    return plan->options.mode == ST_MODE_TRAIN || !node->is_train_only;
+}
+
+static const st_op *loss_op(void) {
+    for (size_t i = 0; st_layer_table[i] != NULL; i++) {
+        if ((st_layer_table[i]->traits & ST_OP_IS_LOSS) != 0) {
+            return st_layer_table[i];
+        }
+    }
+    return NULL;
+}
+
+static strata_status make_site(st_planner *planner, const st_node *node, st_layout layout, const int *in_values,
+                               st_site *site) {
+    const st_plan *plan = planner->plan;
+    st_dims *in = NULL;
+    bool *in_flat = NULL;
+    st_state_dims *state = NULL;
+    size_t in_count = (size_t)node->in_count;
+    ST_TRY(st_arena_alloc(&in, planner->arena, in_count + 1, sizeof *in, planner->err));
+    ST_TRY(st_arena_alloc(&in_flat, planner->arena, in_count + 1, sizeof *in_flat, planner->err));
+    ST_TRY(st_arena_alloc(&state, planner->arena, ST_OP_STATES, sizeof *state, planner->err));
+    for (size_t i = 0; i < in_count; i++) {
+        const st_node *source = &plan->graph->nodes[in_values != NULL ? in_values[i] : node->in[i]];
+        in[i] = source->out;
+        in_flat[i] = source->is_flat;
+    }
+    for (int i = 0; i < ST_OP_STATES; i++) {
+        state[i] = node->state[i].dims;
+    }
+    *site = (st_site){.params = node->params, .kernels = plan->options.kernels, .mode = plan->options.mode,
+                      .batch = plan->options.batch, .threads = plan->options.threads, .in_count = node->in_count,
+                      .in = in, .in_flat = in_flat, .out = node->out, .state = state, .layout = layout,
+                      .frozen = node->is_frozen, .stream = st_rng_stream_name(ST_STREAM_DROPOUT, node->path),
+                      .loss_weight = 1.0};
+    return STRATA_OK;
+}
+
+/* ---- layout ----------------------------------------------------------------------------------------------------- */
+
+static strata_status node_serves_lanes(st_planner *planner, const st_node *node, bool *out) {
+    const st_op *op = node->op;
+    *out = true;
+    if ((op->traits & (ST_OP_IS_INPUT | ST_OP_IS_IDENTITY)) != 0) {
+        return STRATA_OK;
+    }
+    const st_impl *impl = op->impl[ST_LAYOUT_LANES];
+    if (impl == NULL) {
+        *out = false;
+        return STRATA_OK;
+    }
+    if (impl->serves != NULL) {
+        st_site site;
+        ST_TRY(make_site(planner, node, ST_LAYOUT_LANES, NULL, &site));
+        *out = impl->serves(&site);
+    }
+    return STRATA_OK;
+}
+
+static strata_status choose_layout(st_planner *planner) {
+    st_plan *plan = planner->plan;
+    plan->layout = ST_LAYOUT_NHWC;
+    bool has_spatial = false;
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        const st_node *node = &plan->graph->nodes[i];
+        bool is_spatial = node->out.h > 1 || node->out.w > 1;
+        if (is_spatial && node->out.c > LANE_CHANNEL_LIMIT) {
+            return STRATA_OK;
+        }
+        has_spatial = has_spatial || is_spatial;
+        bool serves = false;
+        ST_TRY(node_serves_lanes(planner, node, &serves));
+        if (!serves) {
+            return STRATA_OK;
+        }
+    }
+    const st_op *loss = loss_op();
+    if (has_spatial && loss != NULL && loss->impl[ST_LAYOUT_LANES] != NULL) {
+        plan->layout = ST_LAYOUT_LANES;
+    }
+    return STRATA_OK;
+}
+
+/* ---- nodes to steps --------------------------------------------------------------------------------------------- */
+
+static void alias_node(fuse_state *state, int node, int value) {
+    state->planner->plan->alias[node] = value;
+    state->reads[value] += state->uses[node] - 1;
+}
+
+/* The step that makes a value and can still take something into its epilogue; NULL: none. */
+static st_step *open_step(const fuse_state *state, int value) {
+    st_plan *plan = state->planner->plan;
+    int index = plan->slots[value].step;
+    if (index < 0 || state->reads[value] != 1) {
+        return NULL;
+    }
+    st_step *step = &plan->steps[index];
+    return step->impl->fuses_epilogue && step->activation == ST_ACTIVATION_NONE ? step : NULL;
+}
+
+static bool takes_spatial_only(const st_plan *plan, int flatten) {
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        const st_node *node = &plan->graph->nodes[i];
+        for (int k = 0; k < node->in_count; k++) {
+            if (node->in[k] == flatten && (node->op->traits & ST_OP_TAKES_SPATIAL_AS_FLAT) == 0) {
+                return false;
+            }
+        }
+    }
+    for (int i = 0; i < plan->graph->output_count; i++) {
+        if (plan->graph->outputs[i].node == flatten) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool fuse_add(fuse_state *state, int index) {
+    st_plan *plan = state->planner->plan;
+    const st_node *node = &plan->graph->nodes[index];
+    if (node->in_count != 2) {
+        return false;
+    }
+    int a = plan->alias[node->in[0]], b = plan->alias[node->in[1]];
+    if (plan->slots[a].step < plan->slots[b].step) {
+        int swap = a;
+        a = b;
+        b = swap;
+    }
+    st_step *host = open_step(state, a);
+    if (a == b || host == NULL || host->residual >= 0) {
+        return false;
+    }
+    host->residual = b;
+    alias_node(state, index, a);
+    return true;
+}
+
+/* True when the node became part of something that exists. */
+static bool absorb(fuse_state *state, int index) {
+    st_plan *plan = state->planner->plan;
+    const st_node *node = &plan->graph->nodes[index];
+    uint32_t traits = node->op->traits;
+    bool infer = plan->options.mode == ST_MODE_INFER;
+    if (node->in_count == 0) {
+        return false;
+    }
+    int value = plan->alias[node->in[0]];
+    bool is_view = (traits & ST_OP_IS_IDENTITY) != 0 || (infer && (traits & ST_OP_IS_TRAIN_ONLY) != 0);
+    if ((traits & ST_OP_IS_FLATTEN) != 0) {
+        st_dims dims = plan->slots[value].dims;
+        is_view = is_view || (dims.h == 1 && dims.w == 1) || takes_spatial_only(plan, index);
+    }
+    if (is_view) {
+        alias_node(state, index, value);
+        return true;
+    }
+    if ((traits & ST_OP_IS_ADD) != 0) {
+        return fuse_add(state, index);
+    }
+    st_step *step = open_step(state, value);
+    if (step == NULL) {
+        return false;
+    }
+    if (node->op->activation != ST_ACTIVATION_NONE) {
+        step->activation = node->op->activation;
+        alias_node(state, index, value);
+        return true;
+    }
+    if (infer && (traits & ST_OP_IS_AFFINE) != 0 && step->affine == NULL && step->residual < 0 &&
+        (step->node->op->traits & ST_OP_IS_AFFINE) == 0) {
+        step->affine = node;
+        alias_node(state, index, value);
+        return true;
+    }
+    return false;
+}
+
+static strata_status add_step(fuse_state *state, int index) {
+    st_planner *planner = state->planner;
+    st_plan *plan = planner->plan;
+    const st_node *node = &plan->graph->nodes[index];
+    plan->alias[index] = index;
+    state->reads[index] = state->uses[index];
+    plan->slots[index].dims = node->out;
+    if ((node->op->traits & ST_OP_IS_INPUT) != 0) {
+        return STRATA_OK;
+    }
+    int *in = NULL;
+    ST_TRY(st_arena_alloc(&in, planner->arena, (size_t)node->in_count + 1, sizeof *in, planner->err));
+    for (int k = 0; k < node->in_count; k++) {
+        in[k] = plan->alias[node->in[k]];
+    }
+    st_step *step = &plan->steps[plan->step_count];
+    *step = (st_step){.node = node, .impl = node->op->impl[plan->layout], .value = index, .in = in, .residual = -1,
+                      .output = -1};
+    if (step->impl == NULL) {
+        return st_fail_at(planner->err, STRATA_UNSUPPORTED, node->place, "%s cannot run yet", node->op->name);
+    }
+    ST_TRY(make_site(planner, node, plan->layout, in, &step->site));
+    plan->slots[index].step = plan->step_count++;
+    return STRATA_OK;
+}
+
+static strata_status add_loss(fuse_state *state, int output_index) {
+    st_planner *planner = state->planner;
+    st_plan *plan = planner->plan;
+    const st_output *output = &plan->graph->outputs[output_index];
+    const st_op *op = loss_op();
+    if (op == NULL || op->impl[plan->layout] == NULL) {
+        return st_fail(planner->err, STRATA_UNSUPPORTED, "this build has no loss layer");
+    }
+    int *in = NULL;
+    st_dims *dims = NULL;
+    bool *flat = NULL;
+    st_state_dims *states = NULL;
+    ST_TRY(st_arena_alloc(&in, planner->arena, 1, sizeof *in, planner->err));
+    ST_TRY(st_arena_alloc(&dims, planner->arena, 1, sizeof *dims, planner->err));
+    ST_TRY(st_arena_alloc(&flat, planner->arena, 1, sizeof *flat, planner->err));
+    ST_TRY(st_arena_alloc(&states, planner->arena, ST_OP_STATES, sizeof *states, planner->err));
+    in[0] = plan->alias[output->node];
+    dims[0] = plan->slots[in[0]].dims;
+    flat[0] = true;
+    st_step *step = &plan->steps[plan->step_count++];
+    *step = (st_step){.node = &plan->graph->nodes[output->node], .impl = op->impl[plan->layout], .value = -1, .in = in,
+                      .residual = -1, .output = output_index};
+    step->site = (st_site){.kernels = plan->options.kernels, .mode = plan->options.mode, .batch = plan->options.batch,
+                           .threads = plan->options.threads, .in_count = 1, .in = dims, .in_flat = flat,
+                           .out = dims[0], .state = states, .layout = plan->layout, .loss_weight = output->weight};
+    return STRATA_OK;
+}
+
+/* ---- concat ----------------------------------------------------------------------------------------------------- */
+
+static bool readers_step_over(const st_plan *plan, int value) {
+    for (int s = 0; s < plan->step_count; s++) {
+        const st_step *step = &plan->steps[s];
+        for (int k = 0; k < step->site.in_count; k++) {
+            bool is_concat = (step->node->op->traits & ST_OP_IS_CONCAT) != 0 && step->output < 0;
+            if (step->in[k] == value && !is_concat && !step->impl->reads_strided) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool can_slice(const st_plan *plan, const st_step *concat) {
+    for (int k = 0; k < concat->site.in_count; k++) {
+        int value = concat->in[k];
+        const st_slot *slot = &plan->slots[value];
+        if (slot->parent >= 0 || slot->step < 0 || !plan->steps[slot->step].impl->writes_strided ||
+            !readers_step_over(plan, value)) {
+            return false;
+        }
+        for (int other = 0; other < k; other++) {
+            if (concat->in[other] == value) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void slice_concats(st_plan *plan) {
+    int kept = 0;
+    for (int s = 0; s < plan->step_count; s++) {
+        st_step *step = &plan->steps[s];
+        if (step->output < 0 && (step->node->op->traits & ST_OP_IS_CONCAT) != 0 && can_slice(plan, step)) {
+            int64_t channel = 0;
+            for (int k = 0; k < step->site.in_count; k++) {
+                st_slot *slot = &plan->slots[step->in[k]];
+                slot->parent = step->value;
+                slot->channel_offset = channel;
+                channel += slot->dims.c;
+            }
+            plan->slots[step->value].child_count = step->site.in_count;
+            plan->slots[step->value].step = -1;
+            continue;
+        }
+        if (kept != s) {
+            plan->steps[kept] = *step;
+        }
+        if (plan->steps[kept].value >= 0) {
+            plan->slots[plan->steps[kept].value].step = kept;
+        }
+        kept++;
+    }
+    plan->step_count = kept;
+}
+
+strata_status st_plan_fuse(st_planner *planner) {
+    st_plan *plan = planner->plan;
+    const st_graph *graph = plan->graph;
+    size_t count = (size_t)graph->node_count;
+    fuse_state state = {.planner = planner};
+    ST_TRY(st_arena_alloc(&plan->alias, planner->arena, count, sizeof *plan->alias, planner->err));
+    ST_TRY(st_arena_alloc(&plan->slots, planner->arena, count, sizeof *plan->slots, planner->err));
+    ST_TRY(st_arena_alloc(&plan->steps, planner->arena, count + (size_t)graph->output_count, sizeof *plan->steps,
+                          planner->err));
+    ST_TRY(st_arena_alloc(&state.uses, planner->arena, count, sizeof *state.uses, planner->err));
+    ST_TRY(st_arena_alloc(&state.reads, planner->arena, count, sizeof *state.reads, planner->err));
+    ST_TRY(choose_layout(planner));
+    for (int i = 0; i < graph->node_count; i++) {
+        plan->slots[i] = (st_slot){.parent = -1, .step = -1, .dtype = ST_DTYPE_REAL};
+        for (int k = 0; is_alive(plan, &graph->nodes[i]) && k < graph->nodes[i].in_count; k++) {
+            state.uses[graph->nodes[i].in[k]]++;
+        }
+    }
+    for (int i = 0; i < graph->output_count; i++) {
+        if (is_alive(plan, &graph->nodes[graph->outputs[i].node])) {
+            state.uses[graph->outputs[i].node]++;
+        }
+    }
+    for (int i = 0; i < graph->node_count; i++) {
+        plan->alias[i] = -1;
+        if (is_alive(plan, &graph->nodes[i]) && !absorb(&state, i)) {
+            ST_TRY(add_step(&state, i));
+        }
+    }
+    for (int i = 0; i < graph->output_count; i++) {
+        bool counts = plan->options.mode == ST_MODE_TRAIN || i == graph->main_output;
+        if (graph->outputs[i].loss == ST_LOSS_CROSS_ENTROPY && counts) {
+            ST_TRY(add_loss(&state, i));
+        }
+    }
+    slice_concats(plan);
+    return STRATA_OK;
+}

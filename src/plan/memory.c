@@ -1,0 +1,314 @@
+/* Tasks in their order, segments, lifetimes, offsets. */
+#include "plan/plan.h"
+
+#include <stdlib.h>
+
+/* ---- tasks and segments ----------------------------------------------------------------------------------------- */
+
+static void add_task(st_plan *plan, st_task_kind kind, int step, int phase, bool by_image, bool joins) {
+    bool starts_new = false;
+    if (plan->task_count > 0) {
+        const st_task *before = &plan->tasks[plan->task_count - 1];
+        starts_new = !(joins || (by_image && before->by_image));
+    }
+    plan->segment_count += starts_new || plan->task_count == 0 ? 1 : 0;
+    plan->tasks[plan->task_count++] = (st_task){.kind = kind, .step = step, .phase = phase, .by_image = by_image,
+                                                .segment = plan->segment_count - 1};
+}
+
+static void schedule_forward(st_plan *plan) {
+    bool first = true;
+    for (int s = 0; s < plan->step_count; s++) {
+        if (plan->steps[s].affine != NULL) {
+            add_task(plan, ST_TASK_FOLD, s, 0, false, !first);
+            first = false;
+        }
+    }
+    add_task(plan, ST_TASK_PICTURES, -1, 0, true, false);
+    for (int s = 0; s < plan->step_count; s++) {
+        const st_phase *phases = plan->steps[s].impl->forward;
+        for (int p = 0; p < ST_OP_PHASES && phases[p].run != NULL; p++) {
+            add_task(plan, ST_TASK_FORWARD, s, p, phases[p].by_image, false);
+        }
+    }
+    plan->forward_task_count = plan->task_count;
+}
+
+static void clear_once(st_plan *plan, bool *cleared, int value) {
+    while (plan->slots[value].parent >= 0) {
+        value = plan->slots[value].parent;
+    }
+    if (plan->slots[value].clear_gradient && !cleared[value]) {
+        cleared[value] = true;
+        add_task(plan, ST_TASK_CLEAR, value, 0, true, false);
+    }
+}
+
+static int image_phases(const st_step *step) {
+    int count = 0;
+    while (count < ST_OP_PHASES && step->impl->backward[count].run != NULL && step->impl->backward[count].by_image) {
+        count++;
+    }
+    return count;
+}
+
+/* In the image-lane layout the gradients of weights come last, all layers together: what works image by image runs
+ * through without a wait, and small nets are bound by waiting. */
+static void schedule_backward(st_plan *plan, bool *cleared) {
+    bool defers = plan->layout == ST_LAYOUT_LANES;
+    int most_phases = 0;
+    for (int s = plan->step_count - 1; s >= 0; s--) {
+        const st_step *step = &plan->steps[s];
+        if (!step->runs_backward) {
+            continue;
+        }
+        if (step->residual_needed) {
+            clear_once(plan, cleared, step->residual);
+        }
+        for (int k = 0; k < step->site.in_count; k++) {
+            if (step->din_needed[k]) {
+                clear_once(plan, cleared, step->in[k]);
+            }
+        }
+        if (step->activation != ST_ACTIVATION_NONE || step->residual_needed) {
+            add_task(plan, ST_TASK_EPILOGUE, s, 0, true, false);
+        }
+        int count = image_phases(step);
+        for (int p = 0; p < ST_OP_PHASES && step->impl->backward[p].run != NULL; p++) {
+            if (!defers || p < count) {
+                add_task(plan, ST_TASK_BACKWARD, s, p, step->impl->backward[p].by_image, false);
+            }
+            most_phases = p + 1 > most_phases ? p + 1 : most_phases;
+        }
+    }
+    for (int later = 0; defers && later < most_phases; later++) {
+        bool joins = false;
+        for (int s = plan->step_count - 1; s >= 0; s--) {
+            const st_step *step = &plan->steps[s];
+            int p = image_phases(step) + later;
+            if (step->runs_backward && p < ST_OP_PHASES && step->impl->backward[p].run != NULL) {
+                add_task(plan, ST_TASK_BACKWARD, s, p, false, joins);
+                joins = true;
+            }
+        }
+    }
+}
+
+strata_status st_plan_schedule(st_planner *planner) {
+    st_plan *plan = planner->plan;
+    for (int s = 0; s < plan->step_count; s++) {
+        st_step *step = &plan->steps[s];
+        if (step->impl->prepare != NULL) {
+            strata_status status = step->impl->prepare(&step->site, &step->needs, planner->err);
+            if (status != STRATA_OK) {
+                st_error_prepend(planner->err, "%s: ", step->node->path);
+                return status;
+            }
+        }
+        plan->thread_bytes = step->needs.thread_bytes > plan->thread_bytes ? step->needs.thread_bytes : plan->thread_bytes;
+    }
+    size_t most = (size_t)plan->step_count * (2 * ST_OP_PHASES + 2) + (size_t)plan->graph->node_count + 1;
+    bool *cleared = NULL;
+    ST_TRY(st_arena_alloc(&plan->tasks, planner->arena, most, sizeof *plan->tasks, planner->err));
+    ST_TRY(st_arena_alloc(&cleared, planner->arena, (size_t)plan->graph->node_count, sizeof *cleared, planner->err));
+    schedule_forward(plan);
+    if (plan->options.mode == ST_MODE_TRAIN) {
+        schedule_backward(plan, cleared);
+    }
+    return STRATA_OK;
+}
+
+/* ---- lifetimes -------------------------------------------------------------------------------------------------- */
+
+static void live(st_piece *piece, int segment) {
+    if (piece->first > piece->last) {
+        piece->first = piece->last = segment;
+        return;
+    }
+    piece->first = segment < piece->first ? segment : piece->first;
+    piece->last = segment > piece->last ? segment : piece->last;
+}
+
+static st_slot *owner(st_plan *plan, int value) {
+    while (plan->slots[value].parent >= 0) {
+        value = plan->slots[value].parent;
+    }
+    return &plan->slots[value];
+}
+
+static void live_forward(st_plan *plan, st_step *step, int segment) {
+    for (int k = 0; k < step->site.in_count; k++) {
+        live(&owner(plan, step->in[k])->data, segment);
+    }
+    if (step->residual >= 0) {
+        live(&owner(plan, step->residual)->data, segment);
+    }
+    if (step->value >= 0) {
+        live(&owner(plan, step->value)->data, segment);
+    }
+    live(&step->kept, segment);
+    live(&step->shared_forward, segment);
+    if (step->affine != NULL) {
+        live(&step->affine_data, segment);
+    }
+}
+
+static void live_backward(st_plan *plan, st_step *step, int segment) {
+    for (int k = 0; k < step->site.in_count; k++) {
+        if (step->impl->backward_reads_in) {
+            live(&owner(plan, step->in[k])->data, segment);
+        }
+        if (step->din_needed[k]) {
+            live(&owner(plan, step->in[k])->gradient, segment);
+        }
+    }
+    if (step->residual_needed) {
+        live(&owner(plan, step->residual)->gradient, segment);
+    }
+    if (step->value >= 0) {
+        live(&owner(plan, step->value)->gradient, segment);
+        if (step->impl->backward_reads_out || step->activation != ST_ACTIVATION_NONE) {
+            live(&owner(plan, step->value)->data, segment);
+        }
+    }
+    live(&step->kept, segment);
+    live(&step->shared_backward, segment);
+}
+
+static void find_lifetimes(st_plan *plan) {
+    for (int t = 0; t < plan->task_count; t++) {
+        const st_task *task = &plan->tasks[t];
+        switch (task->kind) {
+        case ST_TASK_PICTURES:
+            for (int i = 0; i < plan->graph->node_count; i++) {
+                if ((plan->graph->nodes[i].op->traits & ST_OP_IS_INPUT) != 0) {
+                    live(&plan->slots[i].data, task->segment);
+                }
+            }
+            break;
+        case ST_TASK_FOLD:
+            live(&plan->steps[task->step].affine_data, task->segment);
+            break;
+        case ST_TASK_FORWARD:
+            live_forward(plan, &plan->steps[task->step], task->segment);
+            break;
+        case ST_TASK_CLEAR:
+            live(&plan->slots[task->step].gradient, task->segment);
+            break;
+        case ST_TASK_EPILOGUE:
+        case ST_TASK_BACKWARD:
+            live_backward(plan, &plan->steps[task->step], task->segment);
+            break;
+        }
+    }
+    for (int i = 0; i < plan->graph->output_count; i++) {
+        int value = plan->alias[plan->graph->outputs[i].node];
+        if (value >= 0) {
+            live(&owner(plan, value)->data, plan->segment_count - 1); /* the caller reads it after the run */
+        }
+    }
+}
+
+/* ---- offsets ---------------------------------------------------------------------------------------------------- */
+
+static strata_status value_bytes(const st_planner *planner, const st_slot *slot, size_t *out) {
+    const st_plan *plan = planner->plan;
+    size_t images = (size_t)plan->options.batch;
+    if (plan->layout == ST_LAYOUT_LANES) {
+        images = (images + ST_LANES - 1) / ST_LANES * ST_LANES;
+    }
+    size_t bytes = 0;
+    bool fits = st_size_mul((size_t)slot->dims.h, (size_t)slot->dims.w, &bytes) &&
+                st_size_mul(bytes, (size_t)slot->dims.c, &bytes) && st_size_mul(bytes, images, &bytes) &&
+                st_size_mul(bytes, st_dtype_size(slot->dtype), &bytes) && bytes <= SIZE_MAX / 1024;
+    ST_FAIL_IF(!fits, planner->err, STRATA_MEMORY, "a value of %lld x %lld x %lld at batch %lld is beyond any memory",
+               (long long)slot->dims.h, (long long)slot->dims.w, (long long)slot->dims.c,
+               (long long)plan->options.batch);
+    *out = bytes;
+    return STRATA_OK;
+}
+
+static int larger_first(const void *a, const void *b) {
+    const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
+    if (x->bytes != y->bytes) {
+        return x->bytes > y->bytes ? -1 : 1;
+    }
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+static int lower_first(const void *a, const void *b) {
+    const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset ? 1 : 0;
+}
+
+/* The lowest offset where `piece` overlaps none of the placed pieces that live at the same time. `near` is room for
+ * them. */
+static void place(st_piece *piece, st_piece **placed, size_t placed_count, st_piece **near) {
+    size_t near_count = 0;
+    for (size_t i = 0; i < placed_count; i++) {
+        if (placed[i]->first <= piece->last && piece->first <= placed[i]->last) {
+            near[near_count++] = placed[i];
+        }
+    }
+    qsort(near, near_count, sizeof *near, lower_first);
+    piece->offset = 0;
+    for (size_t i = 0; i < near_count; i++) {
+        if (piece->offset + piece->bytes <= near[i]->offset) {
+            break;
+        }
+        size_t end = near[i]->offset + near[i]->bytes;
+        piece->offset = end > piece->offset ? end : piece->offset;
+    }
+}
+
+static void collect(st_piece **pieces, size_t *count, st_piece *piece, size_t bytes) {
+    piece->bytes = (bytes + 63) / 64 * 64;
+    if (bytes > 0 && piece->first <= piece->last) {
+        pieces[(*count)++] = piece;
+    }
+}
+
+static void reset(st_piece *piece) {
+    *piece = (st_piece){.first = 1, .last = 0};
+}
+
+strata_status st_plan_memory(st_planner *planner) {
+    st_plan *plan = planner->plan;
+    size_t most = (size_t)plan->graph->node_count * 2 + (size_t)plan->step_count * 4, count = 0;
+    st_piece **pieces = NULL, **near = NULL;
+    ST_TRY(st_arena_alloc(&pieces, planner->arena, most, sizeof *pieces, planner->err));
+    ST_TRY(st_arena_alloc(&near, planner->arena, most, sizeof *near, planner->err));
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        reset(&plan->slots[i].data);
+        reset(&plan->slots[i].gradient);
+    }
+    for (int s = 0; s < plan->step_count; s++) {
+        reset(&plan->steps[s].affine_data);
+        reset(&plan->steps[s].kept);
+        reset(&plan->steps[s].shared_forward);
+        reset(&plan->steps[s].shared_backward);
+    }
+    find_lifetimes(plan);
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        size_t bytes = 0;
+        if (plan->alias[i] == i && plan->slots[i].parent < 0) {
+            ST_TRY(value_bytes(planner, &plan->slots[i], &bytes));
+        }
+        collect(pieces, &count, &plan->slots[i].data, bytes);
+        collect(pieces, &count, &plan->slots[i].gradient, bytes);
+    }
+    for (int s = 0; s < plan->step_count; s++) {
+        st_step *step = &plan->steps[s];
+        collect(pieces, &count, &step->affine_data, 2 * (size_t)step->site.out.c * sizeof(st_real));
+        collect(pieces, &count, &step->kept, step->needs.kept_bytes);
+        collect(pieces, &count, &step->shared_forward, step->needs.shared_bytes);
+        collect(pieces, &count, &step->shared_backward, step->needs.shared_bytes);
+    }
+    qsort(pieces, count, sizeof *pieces, larger_first);
+    for (size_t i = 0; i < count; i++) {
+        place(pieces[i], pieces, i, near);
+        size_t end = pieces[i]->offset + pieces[i]->bytes;
+        plan->arena_bytes = end > plan->arena_bytes ? end : plan->arena_bytes;
+    }
+    return STRATA_OK;
+}

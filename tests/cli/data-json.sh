@@ -1,0 +1,2 @@
+cp -r "$SMALL" small
+strata data small --json

@@ -1,0 +1,1 @@
+strata describe lenet5 | sed 's/\(batch 64:\) .*/\1 .../'

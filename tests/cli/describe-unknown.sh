@@ -1,0 +1,5 @@
+strata describe lenet
+echo "exit $?"
+strata describe none.net
+echo "exit $?"
+strata describe .

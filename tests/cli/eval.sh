@@ -1,0 +1,16 @@
+cp -r "$SMALL" small
+strata train lenet5 --data small --epochs 3 --batch 16 --quiet --out run
+strata eval run | sed 's/ [0-9.]* m*s$/ T/'
+ls run/confusion.svg
+strata eval run --part val --quiet
+strata eval run/best.safetensors --data small --quiet
+strata eval lenet5 --weights run/best.safetensors --data small --quiet
+strata eval run/best.safetensors
+echo "exit $?"
+strata eval run --part none
+echo "exit $?"
+strata eval run --data none
+echo "exit $?"
+mkdir other
+strata eval other
+echo "exit $?"

@@ -1,0 +1,16 @@
+# A run is not written over unless that is meant; one that another process writes is left alone.
+cp -r "$SMALL" small
+t="strata train lenet5 --data small --epochs 1 --batch 16 --quiet"
+$t --out a/b
+$t --out a/b
+echo "exit $?"
+$t --out a/b --force
+echo "exit $?"
+echo text > file
+$t --out file
+echo "exit $?"
+command -v flock > /dev/null || exit 0
+flock a/b/.lock strata train --resume a/b
+echo "exit $?"
+flock a/b/.lock $t --out a/b --force
+echo "exit $?"

@@ -1,0 +1,10 @@
+cp -r "$SMALL" small
+strata train lenet5 --data small --epochs 2 --batch 16 --json --out run | tail -n 1 > first
+strata train --resume run --json > second
+cmp first second
+strata train --resume run --quiet
+strata train --resume none
+echo "exit $?"
+echo 'nonsense' >> run/run.txt
+strata train --resume run
+echo "exit $?"

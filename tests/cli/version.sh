@@ -1,0 +1,1 @@
+strata --version | sed 's/run here: .*/run here: .../; s/zlib [0-9.a-z-]*/zlib N/'

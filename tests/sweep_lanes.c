@@ -1,0 +1,540 @@
+/* The kernels of image lanes, through the layers that use them: random shapes, strides, paddings, dilations and groups,
+ * numbers of images that fill no block, values with stride. Each result is compared with naive loops in double, within
+ * the bound of a chain of that length, and byte by byte with the portable kernels. Items run in reverse order, since no
+ * result may depend on it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "layers/layers.h"
+
+enum { CASES = 60, CANARY = 32 };
+
+static char current[256]; /* the problem, for messages */
+
+/* ---- numbers ---- */
+
+static uint64_t draws;
+
+static int64_t draw_int(int64_t low, int64_t high) {
+    return low + (int64_t)(st_rng_bits(3, st_rng_stream(ST_STREAM_TEST, 40), draws++) % (uint64_t)(high - low + 1));
+}
+
+/* Mostly from -1 to 1; some zeros, some tiny ones, whose products have to be flushed. */
+static st_real draw_real(void) {
+    double x = 2 * st_rng_uniform(3, st_rng_stream(ST_STREAM_TEST, 41), draws) - 1;
+    uint64_t kind = st_rng_bits(3, st_rng_stream(ST_STREAM_TEST, 42), draws++) % 40;
+    return kind == 0 ? (st_real)0 : kind == 1 ? (st_real)(x * 0x1p-60) : (st_real)x;
+}
+
+static st_real *get_reals(int64_t count) {
+    st_real *data = st_sys.allocate((size_t)(count + CANARY) * sizeof(st_real));
+    assert_non_null(data);
+    for (int64_t i = 0; i < count + CANARY; i++) {
+        data[i] = (st_real)-777;
+    }
+    return data;
+}
+
+static void drop_reals(st_real *data, int64_t count) {
+    for (int64_t i = 0; i < CANARY; i++) {
+        assert_true(data[count + i] == (st_real)-777);
+    }
+    st_sys.release(data, (size_t)(count + CANARY) * sizeof(st_real));
+}
+
+/* A tensor in image lanes. */
+typedef struct tensor {
+    st_view view;
+    int64_t n, count;
+} tensor;
+
+static tensor tensor_make(st_dims dims, int64_t n, int64_t gap) {
+    int64_t blocks = (n + ST_LANES - 1) / ST_LANES;
+    tensor it = {.view = {.layout = ST_LAYOUT_LANES, .dims = dims, .pixel_stride = dims.c + gap},
+                 .n = n,
+                 .count = blocks * dims.h * dims.w * (dims.c + gap) * ST_LANES};
+    it.view.data = get_reals(it.count);
+    return it;
+}
+
+static st_real *element(const tensor *it, int64_t n, int64_t pixel, int64_t c) {
+    int64_t pixels = it->view.dims.h * it->view.dims.w;
+    int64_t block = n / ST_LANES;
+    return (st_real *)it->view.data + ((block * pixels + pixel) * it->view.pixel_stride + c) * ST_LANES + n % ST_LANES;
+}
+
+/* Lanes without an image become 0. */
+static tensor tensor_draw(st_dims dims, int64_t n, int64_t gap) {
+    tensor it = tensor_make(dims, n, gap);
+    for (int64_t image = 0; image < (n + ST_LANES - 1) / ST_LANES * ST_LANES; image++) {
+        for (int64_t pixel = 0; pixel < dims.h * dims.w; pixel++) {
+            for (int64_t c = 0; c < dims.c; c++) {
+                *element(&it, image, pixel, c) = image < n ? draw_real() : 0;
+            }
+        }
+    }
+    return it;
+}
+
+static tensor tensor_copy(const tensor *from) {
+    tensor it = *from;
+    it.view.data = get_reals(it.count);
+    memcpy(it.view.data, from->view.data, (size_t)it.count * sizeof(st_real));
+    return it;
+}
+
+static void tensor_drop(tensor *it) {
+    drop_reals(it->view.data, it->count);
+}
+
+static void same_bytes(const char *what, const st_real *a, const st_real *b, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        if (memcmp(&a[i], &b[i], sizeof a[i]) != 0) {
+            fail_msg("%s: %s: element %lld is %a, expected %a", current, what, (long long)i, (double)a[i],
+                     (double)b[i]);
+        }
+    }
+}
+
+/* A chain of `terms` multiply-adds is off by at most terms * 2^-24 of the sum of its terms' sizes; the result may have
+ * been flushed. */
+static void near(const char *what, st_real found, double expected, double size, int64_t terms) {
+    double bound = (double)(terms + 8) * 0x1p-24 * size + 0x1p-99;
+    double off = (double)found - expected;
+    if (!(off <= bound && off >= -bound)) {
+        fail_msg("%s: %s: %.9g, expected %.9g within %.3g", current, what, (double)found, expected, bound);
+    }
+    assert_true(found == 0 || found >= (st_real)0x1p-100 || found <= (st_real)-0x1p-100);
+}
+
+/* ---- running a layer ---- */
+
+typedef struct stage {
+    st_site site;
+    st_run run;
+    st_call call;
+    st_dims in_dims;
+    st_state_dims states[ST_OP_STATES];
+    bool in_flat, din_needed, din_add;
+    st_view in, din;
+    st_needs needs;
+    const st_impl *impl;
+} stage;
+
+static void run_phases(const stage *it, const st_phase *phases) {
+    void *shared = st_sys.allocate(it->needs.shared_bytes + 64),
+         *scratch = st_sys.allocate(it->needs.thread_bytes + 64);
+    assert_non_null(shared);
+    assert_non_null(scratch);
+    memset(shared, 0xff, it->needs.shared_bytes + 64);
+    memset(scratch, 0xff, it->needs.thread_bytes + 64);
+    st_call call = it->call;
+    call.shared = shared;
+    for (int i = 0; i < ST_OP_PHASES && phases[i].run != NULL; i++) {
+        int64_t items = phases[i].items != NULL ? phases[i].items(&call) : (it->run.n + ST_LANES - 1) / ST_LANES;
+        while (items-- > 0) {
+            phases[i].run(&call, items, scratch);
+        }
+    }
+    for (size_t i = 0; i < 64; i++) {
+        assert_int_equal(((unsigned char *)shared)[it->needs.shared_bytes + i], 0xff);
+        assert_int_equal(((unsigned char *)scratch)[it->needs.thread_bytes + i], 0xff);
+    }
+    st_sys.release(shared, it->needs.shared_bytes + 64);
+    st_sys.release(scratch, it->needs.thread_bytes + 64);
+}
+
+static void scene_begin(stage *it, const st_impl *impl, const st_kernels *kernels, const void *params, const tensor *x,
+                        st_dims out, bool add) {
+    *it = (stage){.in_dims = x->view.dims, .din_needed = true, .din_add = add, .in = x->view, .impl = impl};
+    it->site = (st_site){.params = params,
+                         .kernels = kernels,
+                         .mode = ST_MODE_TRAIN,
+                         .batch = x->n + draw_int(0, 20),
+                         .threads = 1,
+                         .in_count = 1,
+                         .in = &it->in_dims,
+                         .in_flat = &it->in_flat,
+                         .out = out,
+                         .state = it->states,
+                         .din_needed = &it->din_needed,
+                         .dstate_needed = true,
+                         .layout = ST_LAYOUT_LANES,
+                         .loss_weight = 0.7};
+    it->run = (st_run){.n = x->n, .mode = ST_MODE_TRAIN};
+    it->call = (st_call){.site = &it->site, .run = &it->run, .in = &it->in, .din = &it->din, .din_add = &it->din_add};
+    if (impl->prepare != NULL) {
+        assert_int_equal(impl->prepare(&it->site, &it->needs, NULL), STRATA_OK);
+    }
+}
+
+/* Everything that a layer with weights makes. */
+typedef struct results {
+    tensor y, dx;
+    st_real *dweight, *dbias; /* native order */
+    int64_t weights, biases;
+} results;
+
+static void results_drop(results *it) {
+    tensor_drop(&it->y);
+    tensor_drop(&it->dx);
+    drop_reals(it->dweight, it->weights);
+    drop_reals(it->dbias, it->biases);
+}
+
+typedef struct problem {
+    const st_impl *impl;
+    const void *params;
+    st_conv_params conv; /* fc: one window over the whole image */
+    st_window window;
+    st_dims in, out;
+    int64_t n;
+    bool is_fc, add;
+    tensor x, dy, dx, residual;
+    st_real *weight, *bias; /* published order */
+    bool has_residual;
+    st_activation activation;
+} problem;
+
+static int64_t published_count(const problem *it) {
+    return it->out.c * (it->in.c / it->conv.groups) * it->window.r * it->window.s;
+}
+
+static results run_problem(const problem *it, const st_kernels *kernels) {
+    stage scene;
+    scene_begin(&scene, it->impl, kernels, it->params, &it->x, it->out, it->add);
+    results out = {.y = tensor_make(it->out, it->n, it->dy.view.pixel_stride - it->out.c), .dx = tensor_copy(&it->dx)};
+    out.weights = (int64_t)it->impl->state_count(&scene.site, ST_CONV_WEIGHT);
+    out.biases = (int64_t)it->impl->state_count(&scene.site, ST_CONV_BIAS);
+    out.dweight = get_reals(out.weights);
+    out.dbias = get_reals(out.biases);
+    st_real *weight = get_reals(out.weights), *back = get_reals(published_count(it));
+    it->impl->pack(&scene.site, ST_CONV_WEIGHT, it->weight, weight);
+    it->impl->unpack(&scene.site, ST_CONV_WEIGHT, weight, back);
+    same_bytes("unpack(pack(w))", back, it->weight, published_count(it));
+    scene.call.state[ST_CONV_WEIGHT] = weight;
+    scene.call.epilogue = (st_epilogue){.shift = it->bias, .activation = it->activation};
+    if (it->has_residual) {
+        scene.call.epilogue.residual = it->residual.view;
+    }
+    scene.call.out = out.y.view;
+    run_phases(&scene, it->impl->forward);
+    scene.call.dout = it->dy.view;
+    scene.din = out.dx.view;
+    scene.call.dstate[ST_CONV_WEIGHT] = out.dweight;
+    scene.call.dstate[ST_CONV_BIAS] = out.dbias;
+    run_phases(&scene, it->impl->backward);
+    /* Published order from here on. */
+    it->impl->unpack(&scene.site, ST_CONV_WEIGHT, out.dweight, back);
+    drop_reals(out.dweight, out.weights);
+    drop_reals(weight, out.weights);
+    out.dweight = back;
+    out.weights = published_count(it);
+    return out;
+}
+
+/* ---- naive loops ---- */
+
+/* The element of x under output (p, q) and tap (r, s), or -1 in the padding. */
+static int64_t pixel_under(const problem *it, int64_t p, int64_t q, int64_t r, int64_t s) {
+    int64_t h = p * it->window.stride_h + r * it->window.dilation_h - it->window.pad_top;
+    int64_t w = q * it->window.stride_w + s * it->window.dilation_w - it->window.pad_left;
+    return h < 0 || w < 0 || h >= it->in.h || w >= it->in.w ? -1 : h * it->in.w + w;
+}
+
+typedef struct chain {
+    double value, size;
+    int64_t terms;
+} chain;
+
+static void chain_add(chain *to, double a, double b) {
+    double product = a * b;
+    to->value += product;
+    to->size += product < 0 ? -product : product;
+    to->terms++;
+}
+
+static double activated(double x, st_activation activation) {
+    double e = st_exp(2 * x);
+    return activation == ST_ACTIVATION_RELU   ? (x > 0 ? x : 0)
+           : activation == ST_ACTIVATION_TANH ? (e - 1) / (e + 1)
+                                              : x;
+}
+
+static void check_numbers(const problem *it, const results *found) {
+    int64_t channels = it->in.c / it->conv.groups, outputs = it->out.c / it->conv.groups, weights = published_count(it);
+    int64_t taps = it->window.r * it->window.s, pixels = it->out.h * it->out.w;
+    size_t inputs = (size_t)(it->n * it->in.h * it->in.w * it->in.c);
+    chain *dx = calloc(inputs, sizeof *dx), *dw = calloc((size_t)weights, sizeof *dw),
+          *db = calloc((size_t)it->out.c, sizeof *db);
+    assert_true(dx != NULL && dw != NULL && db != NULL);
+    for (int64_t n = 0; n < it->n; n++) {
+        for (int64_t out = 0; out < pixels * it->out.c; out++) {
+            int64_t pixel = out / it->out.c, k = out % it->out.c;
+            double dy = (double)*element(&it->dy, n, pixel, k);
+            chain y = {0};
+            chain_add(&db[k], dy, 1);
+            for (int64_t i = 0; i < channels * taps; i++) {
+                int64_t c = i / taps, tap = i % taps;
+                int64_t from =
+                    pixel_under(it, pixel / it->out.w, pixel % it->out.w, tap / it->window.s, tap % it->window.s);
+                if (from >= 0) {
+                    int64_t channel = k / outputs * channels + c;
+                    double x = (double)*element(&it->x, n, from, channel),
+                           w = (double)it->weight[k * channels * taps + i];
+                    chain_add(&y, x, w);
+                    chain_add(&dw[k * channels * taps + i], x, dy);
+                    chain_add(&dx[(n * it->in.h * it->in.w + from) * it->in.c + channel], w, dy);
+                }
+            }
+            chain_add(&y, (double)it->bias[k], 1);
+            if (it->has_residual) {
+                chain_add(&y, (double)*element(&it->residual, n, pixel, k), 1);
+            }
+            near("y", *element(&found->y, n, pixel, k), activated(y.value, it->activation), y.size + 1, y.terms);
+        }
+        for (int64_t in = 0; in < it->in.h * it->in.w * it->in.c; in++) {
+            chain *expected = &dx[n * it->in.h * it->in.w * it->in.c + in];
+            int64_t pixel = in / it->in.c, c = in % it->in.c;
+            if (it->add) {
+                chain_add(expected, (double)*element(&it->dx, n, pixel, c), 1);
+            }
+            near("dx", *element(&found->dx, n, pixel, c), expected->value, expected->size, expected->terms);
+        }
+    }
+    for (int64_t i = 0; i < weights; i++) {
+        near("dw", found->dweight[i], dw[i].value, dw[i].size, dw[i].terms);
+    }
+    for (int64_t k = 0; k < it->out.c; k++) {
+        near("db", found->dbias[k], db[k].value, db[k].size, db[k].terms);
+    }
+    free(dx);
+    free(dw);
+    free(db);
+}
+
+/* ---- problems ---- */
+
+static void draw_tensors(problem *it) {
+    int64_t gap = it->is_fc ? 0 : draw_int(0, 2);
+    it->x = tensor_draw(it->in, it->n, gap);
+    it->dx = tensor_draw(it->in, it->n, it->is_fc ? 0 : draw_int(0, 2));
+    it->dy = tensor_draw(it->out, it->n, draw_int(0, 1));
+    it->residual = tensor_draw(it->out, it->n, draw_int(0, 1));
+    it->weight = get_reals(published_count(it));
+    it->bias = get_reals(it->out.c);
+    for (int64_t i = 0; i < published_count(it); i++) {
+        it->weight[i] = draw_real();
+    }
+    for (int64_t k = 0; k < it->out.c; k++) {
+        it->bias[k] = draw_real();
+    }
+}
+
+static int64_t draw_images(void) {
+    static const int64_t images[] = {1, 2, 13, 16, 17, 24, 48, 64};
+    return images[draw_int(0, ST_COUNT_OF(images) - 1)];
+}
+
+static problem draw_conv(int index) {
+    problem it = {.impl = &st_conv_lanes, .n = draw_images(), .add = draw_int(0, 1) == 1};
+    do {
+        int64_t groups = draw_int(0, 3) == 0 ? draw_int(2, 4) : 1;
+        it.in = (st_dims){draw_int(1, 12), draw_int(1, 14), groups * draw_int(1, 7)};
+        it.conv = (st_conv_params){.kernel = {draw_int(1, 5), draw_int(1, 5)},
+                                   .filters = groups * draw_int(1, 18 / groups),
+                                   .stride = {draw_int(1, 3), draw_int(1, 3)},
+                                   .pad = {draw_int(0, 2), draw_int(0, 2)},
+                                   .dilation = {draw_int(1, 2), draw_int(1, 2)},
+                                   .groups = groups,
+                                   .bias = true};
+        if (draw_int(0, 1) == 0) {
+            it.conv.stride[0] = it.conv.stride[1] = it.conv.dilation[0] = it.conv.dilation[1] = 1;
+        }
+        if (index % 12 == 0) { /* more than one block of 64 channels, of inputs or outputs */
+            it.n = draw_int(1, 20);
+            it.in = (st_dims){4, 5, index % 24 == 0 ? 70 : 3};
+            it.conv.groups = 1;
+            it.conv.filters = index % 24 == 0 ? 5 : 67;
+        }
+        st_window_params window = {
+            .kernel = it.conv.kernel, .stride = it.conv.stride, .pad = it.conv.pad, .dilation = it.conv.dilation};
+        it.window = st_window_of(&window, it.in);
+    } while (it.window.p < 1 || it.window.q < 1);
+    it.out = (st_dims){it.window.p, it.window.q, it.conv.filters};
+    it.has_residual = draw_int(0, 2) == 0;
+    it.activation = (st_activation)draw_int(ST_ACTIVATION_NONE, ST_ACTIVATION_TANH);
+    return it;
+}
+
+static problem draw_fc(int index) {
+    (void)index;
+    problem it = {.impl = &st_fc_lanes, .n = draw_images(), .is_fc = true, .add = draw_int(0, 1) == 1};
+    bool is_flat = draw_int(0, 1) == 0;
+    it.in = is_flat ? (st_dims){1, 1, draw_int(1, 90)} : (st_dims){draw_int(1, 4), draw_int(1, 4), draw_int(1, 9)};
+    it.out = (st_dims){1, 1, draw_int(1, 70)};
+    it.conv = (st_conv_params){.kernel = {it.in.h, it.in.w}, .filters = it.out.c, .groups = 1};
+    it.window = (st_window){
+        .r = it.in.h, .s = it.in.w, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1};
+    it.activation = (st_activation)draw_int(ST_ACTIVATION_NONE, ST_ACTIVATION_TANH);
+    return it;
+}
+
+static void describe(const problem *it, const char *name) {
+    snprintf(current, sizeof current,
+             "%s: %s n=%d %dx%dx%d kernel %dx%d filters %d stride %dx%d pad %dx%d dilation %dx%d groups %d", name,
+             it->is_fc ? "fc" : "conv", (int)it->n, (int)it->in.h, (int)it->in.w, (int)it->in.c, (int)it->window.r,
+             (int)it->window.s, (int)it->out.c, (int)it->window.stride_h, (int)it->window.stride_w,
+             (int)it->window.pad_top, (int)it->window.pad_left, (int)it->window.dilation_h, (int)it->window.dilation_w,
+             (int)it->conv.groups);
+}
+
+static void check_problem(problem *it, const st_kernels *kernels) {
+    st_fc_params fc = {.outputs = it->out.c, .bias = true};
+    it->params = it->is_fc ? (const void *)&fc : &it->conv;
+    describe(it, kernels->name);
+    draw_tensors(it);
+    results portable = run_problem(it, st_kernels_at(0)), found = run_problem(it, kernels);
+    check_numbers(it, &portable);
+    same_bytes("y", found.y.view.data, portable.y.view.data, found.y.count);
+    same_bytes("dx", found.dx.view.data, portable.dx.view.data, found.dx.count);
+    same_bytes("dw", found.dweight, portable.dweight, found.weights);
+    same_bytes("db", found.dbias, portable.dbias, found.biases);
+    results_drop(&portable);
+    results_drop(&found);
+    drop_reals(it->weight, published_count(it));
+    drop_reals(it->bias, it->out.c);
+    tensor_drop(&it->x);
+    tensor_drop(&it->dx);
+    tensor_drop(&it->dy);
+    tensor_drop(&it->residual);
+}
+
+static void each_set(problem (*draw)(int index)) {
+    for (size_t i = 0; st_kernels_at(i) != NULL; i++) {
+        if (!st_kernels_runs(st_kernels_at(i))) {
+            print_message("%s: not on this processor\n", st_kernels_at(i)->name);
+            continue;
+        }
+        for (int index = 0; index < CASES; index++) {
+            problem it = draw(index);
+            check_problem(&it, st_kernels_at(i));
+        }
+    }
+}
+
+static void test_conv_lanes_equals_naive_loops_and_portable(void **state) {
+    (void)state;
+    each_set(draw_conv);
+}
+
+static void test_fc_lanes_equals_naive_loops_and_portable(void **state) {
+    (void)state;
+    each_set(draw_fc);
+}
+
+/* ---- the loss ---- */
+
+typedef struct loss_case {
+    tensor logits, gradient;
+    int32_t *labels;
+    int64_t n;
+    bool add;
+    double smoothing;
+} loss_case;
+
+typedef struct loss_results {
+    tensor gradient;
+    st_real *losses;
+    int32_t ranks[80];
+} loss_results;
+
+static loss_results run_loss(const loss_case *it, const st_kernels *kernels) {
+    stage scene;
+    scene_begin(&scene, &st_cross_entropy_lanes, kernels, NULL, &it->logits, (st_dims){1, 1, 1}, it->add);
+    loss_results out = {.gradient = tensor_copy(&it->gradient), .losses = get_reals(it->n)};
+    memset(out.ranks, 0, sizeof out.ranks);
+    scene.run.labels = it->labels;
+    scene.run.label_smoothing = it->smoothing;
+    scene.call.losses = out.losses;
+    scene.call.ranks = out.ranks;
+    scene.din = out.gradient.view;
+    run_phases(&scene, st_cross_entropy_lanes.forward);
+    run_phases(&scene, st_cross_entropy_lanes.backward);
+    return out;
+}
+
+static void check_loss(const loss_case *it, const loss_results *found) {
+    int64_t classes = it->logits.view.dims.c;
+    for (int64_t n = 0; n < it->n; n++) {
+        double sum = 0, all = 0, own = (double)*element(&it->logits, n, 0, it->labels[n]);
+        int32_t rank = 0;
+        for (int64_t c = 0; c < classes; c++) {
+            double z = (double)*element(&it->logits, n, 0, c);
+            sum += st_exp(z);
+            all += z;
+            rank += z > own || (z == own && c < it->labels[n]);
+        }
+        double loss = st_log(sum) - (1 - it->smoothing) * own - it->smoothing * all / (double)classes;
+        near("loss", found->losses[n], loss, 20, classes);
+        assert_int_equal(found->ranks[n], rank);
+        for (int64_t c = 0; c < classes; c++) {
+            double target = it->smoothing / (double)classes + (c == it->labels[n] ? 1 - it->smoothing : 0);
+            double expected = (st_exp((double)*element(&it->logits, n, 0, c)) / sum - target) * 0.7 / (double)it->n;
+            expected += it->add ? (double)*element(&it->gradient, n, 0, c) : 0;
+            near("gradient", *element(&found->gradient, n, 0, c), expected, 2, classes);
+        }
+    }
+    for (int64_t n = it->n; n % ST_LANES != 0; n++) { /* lanes without an image */
+        for (int64_t c = 0; c < classes; c++) {
+            assert_true(*element(&found->gradient, n, 0, c) == 0);
+        }
+    }
+}
+
+static void test_cross_entropy_lanes_equals_formula_and_portable(void **state) {
+    (void)state;
+    for (int index = 0; index < CASES; index++) {
+        loss_case it = {.n = draw_images(), .add = index % 2 == 1, .smoothing = index % 3 == 0 ? 0 : 0.1};
+        int64_t classes = index == 0 ? 1 : draw_int(2, 40);
+        it.logits = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
+        it.gradient = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
+        int32_t labels[80];
+        for (int64_t n = 0; n < it.n; n++) {
+            labels[n] = (int32_t)draw_int(0, classes - 1);
+            *element(&it.logits, n, 0, draw_int(0, classes - 1)) = *element(&it.logits, n, 0, labels[n]); /* ties */
+        }
+        it.labels = labels;
+        loss_results portable = run_loss(&it, st_kernels_at(0));
+        check_loss(&it, &portable);
+        for (size_t i = 1; st_kernels_at(i) != NULL; i++) {
+            if (st_kernels_runs(st_kernels_at(i))) {
+                loss_results found = run_loss(&it, st_kernels_at(i));
+                snprintf(current, sizeof current, "loss %d: %s", index, st_kernels_at(i)->name);
+                same_bytes("losses", found.losses, portable.losses, it.n);
+                same_bytes("gradient", found.gradient.view.data, portable.gradient.view.data, it.gradient.count);
+                assert_memory_equal(found.ranks, portable.ranks, sizeof found.ranks);
+                drop_reals(found.losses, it.n);
+                tensor_drop(&found.gradient);
+            }
+        }
+        drop_reals(portable.losses, it.n);
+        tensor_drop(&portable.gradient);
+        tensor_drop(&it.logits);
+        tensor_drop(&it.gradient);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv_lanes_equals_naive_loops_and_portable),
+        cmocka_unit_test(test_fc_lanes_equals_naive_loops_and_portable),
+        cmocka_unit_test(test_cross_entropy_lanes_equals_formula_and_portable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

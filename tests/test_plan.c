@@ -1,0 +1,204 @@
+/* Plans: what is fused, which gradients are left out, and that no two pieces of memory that live at the same time
+ * overlap, on every net of the zoo and on small nets made for one rule each. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plan/plan.h"
+
+typedef struct planned {
+    st_arena *arena;
+    const st_graph *graph;
+    const st_plan *plan;
+} planned;
+
+static void must(strata_status status, const strata_error *err) {
+    if (status != STRATA_OK) {
+        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
+    }
+}
+
+static planned plan_tree(st_arena *arena, const st_tree *tree, st_mode mode, int64_t batch, const char *freeze) {
+    planned p = {.arena = arena};
+    strata_error err = {0};
+    must(st_graph_build(&p.graph, arena, tree, NULL, freeze, &err), &err);
+    st_plan_options options = {.mode = mode, .batch = batch, .threads = 2, .kernels = st_kernels_at(0)};
+    must(st_plan_build(&p.plan, arena, p.graph, &options, &err), &err);
+    return p;
+}
+
+static planned plan_text(const char *text, st_mode mode, int64_t batch, const char *freeze) {
+    st_arena *arena = NULL;
+    const st_tree *tree = NULL;
+    strata_error err = {0};
+    must(st_arena_create(&arena, &err), &err);
+    must(st_lang_parse(&tree, arena, "test.net", text, strlen(text), &err), &err);
+    return plan_tree(arena, tree, mode, batch, freeze);
+}
+
+static void check_pair(const st_piece *a, const st_piece *b, const char *what) {
+    bool lives_together = a->bytes > 0 && b->bytes > 0 && a->first <= a->last && b->first <= b->last &&
+                          a->first <= b->last && b->first <= a->last;
+    if (lives_together && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes) {
+        fail_msg("%s: two pieces overlap at %zu and %zu", what, a->offset, b->offset);
+    }
+}
+
+static void check_memory(const planned *p) {
+    enum { MOST = 8192 };
+    static const st_piece *pieces[MOST];
+    size_t count = 0, sum = 0;
+    for (int i = 0; i < p->graph->node_count; i++) {
+        if (p->plan->slots[i].parent < 0) {
+            pieces[count++] = &p->plan->slots[i].data;
+            pieces[count++] = &p->plan->slots[i].gradient;
+        }
+    }
+    for (int s = 0; s < p->plan->step_count; s++) {
+        pieces[count++] = &p->plan->steps[s].kept;
+        pieces[count++] = &p->plan->steps[s].shared_forward;
+        pieces[count++] = &p->plan->steps[s].shared_backward;
+        pieces[count++] = &p->plan->steps[s].affine_data;
+        assert_true(count + 4 < MOST);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sum += pieces[i]->first <= pieces[i]->last ? pieces[i]->bytes : 0;
+        assert_true(pieces[i]->first > pieces[i]->last || pieces[i]->bytes == 0 ||
+                    pieces[i]->offset + pieces[i]->bytes <= p->plan->arena_bytes);
+        for (size_t k = 0; k < i; k++) {
+            check_pair(pieces[i], pieces[k], p->graph->name);
+        }
+    }
+    assert_true(p->plan->arena_bytes <= sum);
+}
+
+static void test_memory_of_the_zoo_never_overlaps(void **state) {
+    (void)state;
+    for (size_t i = 0; i < st_zoo_file_count; i++) {
+        if (strchr(st_zoo_files[i].path, '/') != NULL) {
+            continue;
+        }
+        for (int mode = ST_MODE_INFER; mode <= ST_MODE_TRAIN; mode++) {
+            st_arena *arena = NULL;
+            const st_tree *tree = NULL;
+            strata_error err = {0};
+            must(st_arena_create(&arena, &err), &err);
+            must(st_lang_load(&tree, arena, st_zoo_files[i].name, &err), &err);
+            planned p = plan_tree(arena, tree, (st_mode)mode, 3, NULL);
+            check_memory(&p);
+            st_arena_free(p.arena);
+        }
+    }
+}
+
+static void test_small_channels_run_in_image_lanes(void **state) {
+    (void)state;
+    planned p = plan_text("network n {\ninput 12x12x1\nconv 3x3 8, relu\navgpool global\nfc 10\noutput logits "
+                          "loss=cross_entropy\n}\n",
+                          ST_MODE_TRAIN, 5, NULL);
+    assert_int_equal(p.plan->layout, ST_LAYOUT_LANES);
+    st_arena_free(p.arena);
+    p = plan_text("network n {\ninput 12x12x1\nconv 3x3 17, relu\navgpool global\nfc 10\noutput logits "
+                  "loss=cross_entropy\n}\n",
+                  ST_MODE_TRAIN, 5, NULL);
+    assert_int_equal(p.plan->layout, ST_LAYOUT_NHWC);
+    st_arena_free(p.arena);
+}
+
+static const char *const RESIDUAL =
+    "network n {\ninput 8x8x32\nstem: { conv 3x3 32 pad=1, bn, relu }\nadd {\n| conv 3x3 32 pad=1, bn\n| identity\n}\n"
+    "relu\nconcat {\n| conv 1x1 8, relu\n| conv 3x3 24 pad=1\n}\navgpool global\nfc 10\n"
+    "output logits loss=cross_entropy\n}\n";
+
+static void test_inference_fuses_norm_add_and_activation(void **state) {
+    (void)state;
+    planned p = plan_text(RESIDUAL, ST_MODE_INFER, 4, NULL);
+    /* four convolutions, avgpool, fc, loss: everything else is part of them */
+    assert_int_equal(p.plan->step_count, 7);
+    const st_step *second = &p.plan->steps[1];
+    assert_non_null(second->affine);
+    assert_true(second->residual >= 0);
+    assert_int_equal(second->activation, ST_ACTIVATION_RELU);
+    assert_true(p.plan->slots[p.plan->steps[2].value].parent >= 0);
+    assert_int_equal(p.plan->slots[p.plan->steps[3].value].channel_offset, 8);
+    check_memory(&p);
+    st_arena_free(p.arena);
+}
+
+static void test_training_keeps_norm_as_a_step(void **state) {
+    (void)state;
+    planned p = plan_text(RESIDUAL, ST_MODE_TRAIN, 4, NULL);
+    assert_int_equal(p.plan->step_count, 9);
+    assert_true(p.plan->steps[3].residual >= 0); /* the second batch norm */
+    assert_true(p.plan->steps[3].residual_needed);
+    assert_false(p.plan->steps[0].din_needed[0]); /* nobody asks for the picture's gradient */
+    check_memory(&p);
+    st_arena_free(p.arena);
+}
+
+static void test_frozen_front_has_no_backward(void **state) {
+    (void)state;
+    planned p = plan_text(RESIDUAL, ST_MODE_TRAIN, 4, "stem");
+    assert_false(p.plan->steps[0].runs_backward);
+    assert_false(p.plan->steps[1].runs_backward);
+    assert_true(p.plan->steps[2].runs_backward);
+    assert_false(p.plan->steps[2].din_needed[0]);
+    st_arena_free(p.arena);
+}
+
+static void test_gradient_of_a_shared_value_is_added(void **state) {
+    (void)state;
+    planned p = plan_text("network n {\ninput 8x8x32\na: conv 1x1 32\nadd {\n| conv 3x3 32 pad=1\n| conv 1x1 32\n| "
+                          "identity\n}\navgpool global\nfc 10\noutput logits loss=cross_entropy\n}\n",
+                          ST_MODE_TRAIN, 2, NULL);
+    int writes = 0, adds = 0;
+    for (int s = 0; s < p.plan->step_count; s++) {
+        const st_step *step = &p.plan->steps[s];
+        for (int k = 0; k < step->site.in_count; k++) {
+            if (step->in[k] == p.plan->steps[0].value && step->din_needed[k]) {
+                writes += !step->din_add[k];
+                adds += step->din_add[k];
+            }
+        }
+    }
+    assert_int_equal(writes, 1);
+    assert_int_equal(adds, 2);
+    st_arena_free(p.arena);
+}
+
+static void test_sizes_beyond_memory_are_refused(void **state) {
+    (void)state;
+    st_arena *arena = NULL;
+    const st_tree *tree = NULL;
+    const st_graph *graph = NULL;
+    const st_plan *plan = NULL;
+    strata_error err = {0};
+    const char *text = "network n {\ninput 100000x100000x8\nconv 1x1 1000000\navgpool global\nfc 2\n"
+                       "output logits loss=cross_entropy\n}\n";
+    must(st_arena_create(&arena, &err), &err);
+    must(st_lang_parse(&tree, arena, "test.net", text, strlen(text), &err), &err);
+    strata_status status = st_graph_build(&graph, arena, tree, NULL, NULL, &err);
+    if (status == STRATA_OK) {
+        st_plan_options options = {.mode = ST_MODE_TRAIN, .batch = 1 << 20, .threads = 1, .kernels = st_kernels_at(0)};
+        status = st_plan_build(&plan, arena, graph, &options, &err);
+    }
+    assert_int_not_equal(status, STRATA_OK);
+    assert_true(strlen(err.message) > 10);
+    st_arena_free(arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_of_the_zoo_never_overlaps),
+        cmocka_unit_test(test_small_channels_run_in_image_lanes),
+        cmocka_unit_test(test_inference_fuses_norm_add_and_activation),
+        cmocka_unit_test(test_training_keeps_norm_as_a_step),
+        cmocka_unit_test(test_frozen_front_has_no_backward),
+        cmocka_unit_test(test_gradient_of_a_shared_value_is_added),
+        cmocka_unit_test(test_sizes_beyond_memory_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

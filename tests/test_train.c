@@ -1,0 +1,273 @@
+/* Training as a whole, through the public interface: the same bits for any threads and any set of kernels, a resume
+ * that goes on exactly, learning itself, frozen weights, memory told in advance, no allocation in a step. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/kernels.h"
+#include "pictures.h"
+#include "strata.h"
+
+/* Lanes layout: few channels. */
+static const char *const SMALL = "let classes = 10\n"
+                                 "network small {\n input 16x16x1\n conv 5x5 6, tanh\n avgpool 2x2 stride=2\n"
+                                 " conv 3x3 12 pad=1 stride=2, relu\n maxpool 3x3 stride=1 pad=1\n dropout 0.1\n"
+                                 " fc 24, sigmoid\n fc classes\n output logits loss=cross_entropy\n}\n";
+
+/* NHWC: many channels, batch norm, residual and inception branches, groups, a side head. */
+static const char *const WIDE =
+    "network wide {\n input 16x16x1\n conv 3x3 24 pad=1 bias=no, bn, relu\n maxpool 2x2 stride=2\n"
+    " add {\n | conv 3x3 40 pad=1 bias=no, bn, relu\n   conv 3x3 40 pad=1 groups=4, bn\n | conv 1x1 40, bn\n }\n relu\n"
+    " concat {\n | conv 1x1 20, relu\n | conv 3x3 24 pad=1 dilation=1, relu\n | maxpool 3x3 stride=1 pad=1\n }\n"
+    " side when=train { avgpool global, fc 10, output aux loss=cross_entropy weight=0.3 }\n"
+    " conv 3x3 36 stride=2 pad=1, bn, tanh\n dropout 0.2\n avgpool global\n fc 10\n"
+    " output logits loss=cross_entropy\n}\n";
+
+static char folder[64];
+
+typedef struct setup {
+    strata_runtime *runtime;
+    strata_net *net;
+    strata_model *model;
+    strata_dataset *data;
+    strata_trainer *trainer;
+} setup;
+
+static void check(strata_status status, const strata_error *err) {
+    if (status != STRATA_OK) {
+        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
+    }
+}
+
+static setup make(const char *text, const char *isa, int threads, const char *optimizer, const char *freeze) {
+    setup s = {0};
+    strata_error err = {0};
+    check(strata_runtime_create(&s.runtime, &(strata_options){.threads = threads, .isa = isa}, &err), &err);
+    check(strata_net_parse(&s.net, text, strlen(text), NULL, &err), &err);
+    strata_build_options build = {.batch = 24, .train = true, .optimizer = optimizer, .seed = 3, .freeze = freeze};
+    check(strata_model_build(&s.model, s.runtime, s.net, &build, &err), &err);
+    check(strata_dataset_open(&s.data, folder, &(strata_data_options){.hold_out = 0.1, .seed = 3}, &err), &err);
+    strata_train_options train = {.epochs = 2, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4,
+                                  .label_smoothing = 0.05};
+    check(strata_trainer_create(&s.trainer, s.model, s.data, &train, &err), &err);
+    return s;
+}
+
+static void unmake(setup *s) {
+    strata_trainer_free(s->trainer);
+    strata_dataset_free(s->data);
+    strata_model_free(s->model);
+    strata_net_free(s->net);
+    strata_runtime_free(s->runtime);
+}
+
+static void steps(setup *s, int count) {
+    strata_error err = {0};
+    for (int i = 0; i < count; i++) {
+        strata_step_info info;
+        check(strata_trainer_step(s->trainer, &info, &err), &err);
+        if (info.epoch_done) {
+            strata_epoch_info epoch;
+            check(strata_trainer_end_epoch(s->trainer, &epoch, &err), &err);
+        }
+    }
+}
+
+static void same_bits(const char *text, const char *optimizer) {
+    static const int threads[] = {1, 2, 3, 8};
+    char first[65] = "", hash[65];
+    for (size_t i = 0; st_kernels_at(i) != NULL; i++) {
+        if (!st_kernels_runs(st_kernels_at(i))) {
+            print_message("skipped: this processor lacks %s\n", st_kernels_at(i)->name);
+            continue;
+        }
+        for (size_t t = 0; t < ST_COUNT_OF(threads); t++) {
+            setup s = make(text, st_kernels_at(i)->name, threads[t], optimizer, NULL);
+            steps(&s, 9); /* an epoch of 8 and a step */
+            strata_model_hash(s.model, hash);
+            if (first[0] == '\0') {
+                memcpy(first, hash, sizeof first);
+            }
+            assert_string_equal(hash, first);
+            unmake(&s);
+        }
+    }
+}
+
+static void test_training_small_net_same_bits(void **state) {
+    (void)state;
+    same_bits(SMALL, "sgd");
+}
+
+static void test_training_wide_net_same_bits(void **state) {
+    (void)state;
+    same_bits(WIDE, "adamw");
+}
+
+static void resumes(const char *text, const char *optimizer) {
+    char path[128], expected[65], found[65];
+    strata_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/a.safetensors", folder);
+    setup whole = make(text, NULL, 2, optimizer, NULL);
+    steps(&whole, 16);
+    assert_true(strata_trainer_is_done(whole.trainer));
+    strata_model_hash(whole.model, expected);
+    unmake(&whole);
+    static const int places[] = {0, 3, 8, 13, 16};
+    for (size_t i = 0; i < ST_COUNT_OF(places); i++) {
+        setup first = make(text, NULL, 2, optimizer, NULL);
+        steps(&first, places[i]);
+        check(strata_trainer_save(first.trainer, path, &err), &err);
+        unmake(&first);
+        setup second = make(text, NULL, 1, optimizer, NULL);
+        check(strata_trainer_resume(second.trainer, path, &err), &err);
+        steps(&second, 16 - places[i]);
+        strata_model_hash(second.model, found);
+        assert_string_equal(found, expected);
+        unmake(&second);
+    }
+}
+
+static void test_resume_goes_on_with_the_same_bits(void **state) {
+    (void)state;
+    resumes(SMALL, "sgd");
+    resumes(WIDE, "adamw");
+}
+
+static void test_resume_refuses_another_run(void **state) {
+    (void)state;
+    char path[128];
+    strata_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/a.safetensors", folder);
+    setup first = make(SMALL, NULL, 2, "sgd", NULL);
+    check(strata_trainer_save(first.trainer, path, &err), &err);
+    unmake(&first);
+    setup other = make(SMALL, NULL, 2, "adamw", NULL);
+    assert_int_equal(strata_trainer_resume(other.trainer, path, &err), STRATA_INVALID);
+    assert_non_null(strstr(err.message, "another run"));
+    unmake(&other);
+    setup wide = make(WIDE, NULL, 2, "sgd", NULL);
+    assert_int_equal(strata_trainer_resume(wide.trainer, path, &err), STRATA_FORMAT);
+    unmake(&wide);
+}
+
+static void test_checkpoint_with_a_changed_bit_is_refused(void **state) {
+    (void)state;
+    char path[128];
+    strata_error err = {0};
+    strata_model *model = NULL;
+    (void)snprintf(path, sizeof path, "%s/a.safetensors", folder);
+    setup s = make(SMALL, NULL, 2, "sgd", NULL);
+    check(strata_model_save(s.model, path, &err), &err);
+    check(strata_model_open(&model, s.runtime, path, NULL, &err), &err);
+    strata_model_free(model);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -5, SEEK_END), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -5, SEEK_END), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    fclose(file);
+    assert_int_equal(strata_model_open(&model, s.runtime, path, NULL, &err), STRATA_FORMAT);
+    assert_null(model);
+    assert_non_null(strstr(err.message, "damaged"));
+    unmake(&s);
+}
+
+static void learns(const char *text, double at_least) {
+    strata_error err = {0};
+    setup s = make(text, NULL, 2, "sgd", NULL);
+    steps(&s, 16);
+    strata_metrics metrics;
+    int64_t confusion[100], sum = 0;
+    check(strata_evaluate(&metrics, s.model, s.data, STRATA_TEST, confusion, NULL, NULL, &err), &err);
+    for (int i = 0; i < 100; i++) {
+        sum += confusion[i];
+    }
+    assert_int_equal(sum, metrics.count);
+    assert_int_equal(metrics.count, 60);
+    if (metrics.top1 < at_least) {
+        fail_msg("top-1 %.3f, expected at least %.3f", metrics.top1, at_least);
+    }
+    unmake(&s);
+}
+
+static void test_training_learns_squares(void **state) {
+    (void)state;
+    learns(WIDE, 0.9); /* chance is 0.1 */
+}
+
+/* A frozen layer keeps its weights and statistics to the bit; the others move. */
+static void test_freeze_keeps_the_bits(void **state) {
+    (void)state;
+    strata_error err = {0};
+    setup all = make(WIDE, NULL, 2, "sgd", NULL);
+    setup frozen = make(WIDE, NULL, 2, "sgd", "0 1");
+    char before[65], after[65], moved[65];
+    strata_model_hash(frozen.model, before);
+    strata_model_hash(all.model, after);
+    assert_string_equal(before, after);
+    steps(&all, 2);
+    steps(&frozen, 2);
+    strata_model_hash(all.model, after);
+    strata_model_hash(frozen.model, moved);
+    assert_string_not_equal(after, moved);
+    assert_string_not_equal(before, moved);
+    strata_build_options build = {.batch = 24, .train = true, .seed = 3};
+    strata_memory with, without;
+    check(strata_model_memory(&with, all.runtime, all.net, &build, &err), &err);
+    build.freeze = "0 1";
+    check(strata_model_memory(&without, all.runtime, all.net, &build, &err), &err);
+    assert_true(without.gradients_bytes < with.gradients_bytes);
+    unmake(&all);
+    unmake(&frozen);
+}
+
+static size_t allocation_count;
+static void *(*real_allocate)(size_t bytes);
+
+static void *count_allocate(size_t bytes) {
+    allocation_count++;
+    return real_allocate(bytes);
+}
+
+static void test_steps_allocate_nothing(void **state) {
+    (void)state;
+    real_allocate = st_sys.allocate;
+    st_sys.allocate = count_allocate;
+    setup s = make(SMALL, NULL, 2, "sgd", NULL);
+    steps(&s, 1);
+    size_t before = allocation_count;
+    steps(&s, 5);
+    assert_int_equal(allocation_count, before);
+    unmake(&s);
+    st_sys.allocate = real_allocate;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    pictures_make(folder, 200, 60, 16, 10); /* 20 held out: 180 train, 8 steps of 24 */
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    pictures_remove(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training_small_net_same_bits),
+        cmocka_unit_test(test_training_wide_net_same_bits),
+        cmocka_unit_test(test_resume_goes_on_with_the_same_bits),
+        cmocka_unit_test(test_resume_refuses_another_run),
+        cmocka_unit_test(test_checkpoint_with_a_changed_bit_is_refused),
+        cmocka_unit_test(test_training_learns_squares),
+        cmocka_unit_test(test_freeze_keeps_the_bits),
+        cmocka_unit_test(test_steps_allocate_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
