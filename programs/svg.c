@@ -87,7 +87,7 @@ static void choose_axis(panel *p, const run_log *log) {
         for (int is_val = 0; is_val <= (log->epochs[i].has_val ? 1 : 0); is_val++) {
             double v = value_of(&log->epochs[i], p->figure, is_val);
             low = v < low ? v : low;
-            high = v > high ? v : high;
+            high = v > high && isfinite(v) ? v : high;
         }
     }
     if (!(low <= high)) {
@@ -113,7 +113,8 @@ static double x_of(const panel *p, double epoch) {
 }
 
 static double y_of(const panel *p, double value) {
-    return p->top + p->height * (1 - (value - p->low) / (p->high - p->low));
+    double share = (value - p->low) / (p->high - p->low);
+    return p->top + p->height * (share >= 0 ? 1 - fmin(share, 1) : 1); /* what is no number lies at the bottom */
 }
 
 static label axis_text(const panel *p, double value) {

@@ -76,6 +76,11 @@ static void layer_case_make(layer_case *it, const st_op *op, const char *line, s
         it->out = (st_dims){.h = 1, .w = 1, .c = 1};
         return;
     }
+    if ((op->traits & ST_OP_IS_IDENTITY) != 0) { /* the graph has no node for it */
+        it->in_count = 1;
+        it->in[0] = it->out = it->graph->input;
+        return;
+    }
     for (int i = it->graph->node_count - 1; i >= 0; i--) {
         if (it->graph->nodes[i].op == op) {
             layer_case_fill(it, i);
@@ -419,6 +424,16 @@ static void read_states(const memory_of_run *at, const layer_case *it, const st_
     }
 }
 
+/* The bias that the executor hands to the epilogue: of a layer that is not itself an affine map. */
+static int bias_state(const layer_case *it) {
+    for (int i = 0; i < ST_OP_STATES && (it->op->traits & ST_OP_IS_AFFINE) == 0; i++) {
+        if (it->op->state[i].name != NULL && strcmp(it->op->state[i].name, "bias") == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static bool is_served(const layer_case *it, const variant *how) {
     const st_impl *impl = it->op->impl[how->layout];
     bool needed[CASE_INPUTS] = {true, true, true, true};
@@ -458,6 +473,8 @@ static void execute(const layer_case *it, const variant *how, st_pool *pool, num
                                       .shift = these->shift,
                                       .residual = at.residual.view,
                                       .activation = case_activation};
+    } else if (bias_state(it) >= 0) {
+        call.epilogue.shift = at.state[bias_state(it)];
     }
     run_phases(&call, impl->forward, pool, at.scratch, at.thread_bytes);
     value_read(&at.out, these->out, how->n);

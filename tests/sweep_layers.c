@@ -91,6 +91,9 @@ static void execute_reference(const layer_case *it, const variant *how, numbers 
             call.state[i] = these->dstate[i];
         }
     }
+    if (how->epilogue && bias_state(it) >= 0) {
+        call.state[bias_state(it)] = NULL;
+    }
     it->op->reference(&call);
     size_t c = (size_t)it->out.c, count = (size_t)how->n * dims_count(it->out);
     for (size_t i = 0; how->epilogue && i < count; i++) {

@@ -1,6 +1,7 @@
 /* base: errors, sizes, arenas, text, JSON, files, SHA-256, random numbers, mathematics, threads. */
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <setjmp.h>
@@ -784,7 +785,8 @@ static double ulps(double got, long double want) {
 static void test_math_is_within_one_ulp(void **state) {
     (void)state;
     double worst[5] = {0};
-    for (uint64_t i = 0; i < 300000; i++) {
+    const uint64_t samples = LDBL_MANT_DIG > 64 ? 3000 : 300000; /* software computes the wider ones */
+    for (uint64_t i = 0; i < samples; i++) {
         double u = st_rng_uniform(1, 1, i), v = st_rng_uniform(1, 2, i);
         double x[3] = {(u - 0.5) * 2, (u - 0.5) * 1460, (u - 0.5) * 40},
                p[3] = {u * 2, ldexp(1 + u, (int)(v * 2000) - 1000), 0.9 + u / 5};

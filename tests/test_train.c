@@ -18,7 +18,7 @@ static const char *const SMALL = "let classes = 10\n"
 
 /* NHWC: many channels, batch norm, residual and inception branches, groups, a side head. */
 static const char *const WIDE =
-    "network wide {\n input 16x16x1\n conv 3x3 24 pad=1 bias=no, bn, relu\n maxpool 2x2 stride=2\n"
+    "network wide {\n input 16x16x1\n stem: { conv 3x3 24 pad=1 bias=no, bn, relu }\n maxpool 2x2 stride=2\n"
     " add {\n | conv 3x3 40 pad=1 bias=no, bn, relu\n   conv 3x3 40 pad=1 groups=4, bn\n | conv 1x1 40, bn\n }\n relu\n"
     " concat {\n | conv 1x1 20, relu\n | conv 3x3 24 pad=1 dilation=1, relu\n | maxpool 3x3 stride=1 pad=1\n }\n"
     " side when=train { avgpool global, fc 10, output aux loss=cross_entropy weight=0.3 }\n"
@@ -41,7 +41,8 @@ static void check(strata_status status, const strata_error *err) {
     }
 }
 
-static setup make(const char *text, const char *isa, int threads, const char *optimizer, const char *freeze) {
+static setup make_for(int64_t epochs, const char *text, const char *isa, int threads, const char *optimizer,
+                      const char *freeze) {
     setup s = {0};
     strata_error err = {0};
     check(strata_runtime_create(&s.runtime, &(strata_options){.threads = threads, .isa = isa}, &err), &err);
@@ -49,10 +50,14 @@ static setup make(const char *text, const char *isa, int threads, const char *op
     strata_build_options build = {.batch = 24, .train = true, .optimizer = optimizer, .seed = 3, .freeze = freeze};
     check(strata_model_build(&s.model, s.runtime, s.net, &build, &err), &err);
     check(strata_dataset_open(&s.data, folder, &(strata_data_options){.hold_out = 0.1, .seed = 3}, &err), &err);
-    strata_train_options train = {.epochs = 2, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4,
+    strata_train_options train = {.epochs = epochs, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4,
                                   .label_smoothing = 0.05};
     check(strata_trainer_create(&s.trainer, s.model, s.data, &train, &err), &err);
     return s;
+}
+
+static setup make(const char *text, const char *isa, int threads, const char *optimizer, const char *freeze) {
+    return make_for(2, text, isa, threads, optimizer, freeze);
 }
 
 static void unmake(setup *s) {
@@ -178,8 +183,8 @@ static void test_checkpoint_with_a_changed_bit_is_refused(void **state) {
 
 static void learns(const char *text, double at_least) {
     strata_error err = {0};
-    setup s = make(text, NULL, 2, "sgd", NULL);
-    steps(&s, 16);
+    setup s = make_for(6, text, NULL, 2, "sgd", NULL);
+    steps(&s, 6 * 8);
     strata_metrics metrics;
     int64_t confusion[100], sum = 0;
     check(strata_evaluate(&metrics, s.model, s.data, STRATA_TEST, confusion, NULL, NULL, &err), &err);
@@ -204,7 +209,7 @@ static void test_freeze_keeps_the_bits(void **state) {
     (void)state;
     strata_error err = {0};
     setup all = make(WIDE, NULL, 2, "sgd", NULL);
-    setup frozen = make(WIDE, NULL, 2, "sgd", "0 1");
+    setup frozen = make(WIDE, NULL, 2, "sgd", "stem");
     char before[65], after[65], moved[65];
     strata_model_hash(frozen.model, before);
     strata_model_hash(all.model, after);
@@ -218,7 +223,7 @@ static void test_freeze_keeps_the_bits(void **state) {
     strata_build_options build = {.batch = 24, .train = true, .seed = 3};
     strata_memory with, without;
     check(strata_model_memory(&with, all.runtime, all.net, &build, &err), &err);
-    build.freeze = "0 1";
+    build.freeze = "stem";
     check(strata_model_memory(&without, all.runtime, all.net, &build, &err), &err);
     assert_true(without.gradients_bytes < with.gradients_bytes);
     unmake(&all);

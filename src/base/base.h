@@ -32,20 +32,20 @@ size_t st_dtype_size(st_dtype dtype);
 #define ST_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Passes a failure up unchanged. */
-#define ST_TRY(call)                                   \
-    do {                                               \
-        strata_status st_try_status = (call);          \
-        if (st_try_status != STRATA_OK) {              \
-            return st_try_status;                      \
-        }                                              \
+#define ST_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        strata_status st_try_status = (call);                                                                          \
+        if (st_try_status != STRATA_OK) {                                                                              \
+            return st_try_status;                                                                                      \
+        }                                                                                                              \
     } while (0)
 
 /* Fails when the condition holds: ST_FAIL_IF(n == 0, err, STRATA_INVALID, "batch must be at least 1, found %d", n). */
-#define ST_FAIL_IF(condition, err, ...)                \
-    do {                                               \
-        if (condition) {                               \
-            return st_fail((err), __VA_ARGS__);        \
-        }                                              \
+#define ST_FAIL_IF(condition, err, ...)                                                                                \
+    do {                                                                                                               \
+        if (condition) {                                                                                               \
+            return st_fail((err), __VA_ARGS__);                                                                        \
+        }                                                                                                              \
     } while (0)
 
 #if defined(__GNUC__)
@@ -90,7 +90,8 @@ typedef struct st_arena st_arena;
 strata_status st_arena_create(st_arena **out, strata_error *err);
 /* count * size bytes, zeroed, 64-byte aligned when at least 64 bytes, else 16; NULL in *out never with STRATA_OK. */
 strata_status st_arena_alloc(void *out, st_arena *arena, size_t count, size_t size, strata_error *err);
-strata_status st_arena_text(char **out, st_arena *arena, const char *text, size_t length, strata_error *err); /* copy + NUL */
+strata_status st_arena_text(char **out, st_arena *arena, const char *text, size_t length,
+                            strata_error *err); /* copy + NUL */
 strata_status st_arena_printf(char **out, st_arena *arena, strata_error *err, const char *format, ...) ST_PRINTF(4, 5);
 void st_arena_free(st_arena *arena); /* NULL is allowed */
 
@@ -113,14 +114,21 @@ strata_status st_text_finish(char **out, st_text *text, strata_error *err); /* S
 void st_text_free(st_text *text);
 /* The candidate nearest to `name` (edit distance, at most a third of its length), or NULL. */
 const char *st_text_nearest(const char *name, const char *const *candidates, size_t count);
-void st_text_printable(char *out, size_t capacity, const char *bytes, size_t length); /* control characters become '?' */
+void st_text_printable(char *out, size_t capacity, const char *bytes,
+                       size_t length); /* control characters become '?' */
 bool st_text_is_utf8(const char *bytes, size_t length);
 
 /* ---- JSON ---- */
 
 /* A strict pull reader over a text in memory (RFC 8259). Errors name `file` and the byte. */
 typedef enum st_json_kind {
-    ST_JSON_OBJECT, ST_JSON_ARRAY, ST_JSON_STRING, ST_JSON_NUMBER, ST_JSON_TRUE, ST_JSON_FALSE, ST_JSON_NULL
+    ST_JSON_OBJECT,
+    ST_JSON_ARRAY,
+    ST_JSON_STRING,
+    ST_JSON_NUMBER,
+    ST_JSON_TRUE,
+    ST_JSON_FALSE,
+    ST_JSON_NULL
 } st_json_kind;
 typedef struct st_json {
     const char *text, *file;
@@ -137,7 +145,7 @@ strata_status st_json_string(st_json *json, char **out, size_t *length, strata_e
 strata_status st_json_number(st_json *json, double *out, strata_error *err);
 strata_status st_json_size(st_json *json, uint64_t *out, strata_error *err); /* an integer, exact */
 strata_status st_json_skip(st_json *json, strata_error *err);
-strata_status st_json_end(st_json *json, strata_error *err); /* only white space may follow */
+strata_status st_json_end(st_json *json, strata_error *err);         /* only white space may follow */
 void st_json_quote(st_text *text, const char *bytes, size_t length); /* adds "…" with escapes */
 
 /* ---- files ---- */
@@ -153,7 +161,8 @@ typedef struct st_file {
     char path[256];
 } st_file;
 strata_status st_file_open(st_file *out, const char *path, strata_error *err);
-strata_status st_file_at(const st_file *file, void *bytes, size_t count, uint64_t offset, strata_error *err); /* all of it */
+strata_status st_file_at(const st_file *file, void *bytes, size_t count, uint64_t offset,
+                         strata_error *err); /* all of it */
 void st_file_close(st_file *file);
 /* Write-then-rename in pieces: begin, add as often as needed, commit (fsync, rename, fsync of the folder) or cancel. */
 typedef struct st_writer {
@@ -182,12 +191,19 @@ void st_sha256_end(st_sha256 *sha, char out[65]); /* hexadecimal */
 /* ---- random numbers: every draw is f(seed, stream, index), no hidden state ---- */
 
 /* Streams keep draws of different purposes apart: a label of the purpose in the top half, a number in the lower. */
-typedef enum st_stream { ST_STREAM_WEIGHTS = 1, ST_STREAM_ORDER, ST_STREAM_DROPOUT, ST_STREAM_HOLD_OUT, ST_STREAM_TEST } st_stream;
+typedef enum st_stream {
+    ST_STREAM_WEIGHTS = 1,
+    ST_STREAM_ORDER,
+    ST_STREAM_DROPOUT,
+    ST_STREAM_HOLD_OUT,
+    ST_STREAM_TEST
+} st_stream;
 uint64_t st_rng_stream(st_stream purpose, uint64_t number);
-uint64_t st_rng_stream_name(st_stream purpose, const char *name); /* number = hash of the name */
-uint64_t st_rng_bits(uint64_t seed, uint64_t stream, uint64_t index);   /* 64 bits; Philox or SplitMix-class mixing */
-double st_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);  /* [0, 1), 53 bits */
-double st_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);   /* Box-Muller on own log, cos: same bits everywhere */
+uint64_t st_rng_stream_name(st_stream purpose, const char *name);      /* number = hash of the name */
+uint64_t st_rng_bits(uint64_t seed, uint64_t stream, uint64_t index);  /* 64 bits; Philox or SplitMix-class mixing */
+double st_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index); /* [0, 1), 53 bits */
+double st_rng_normal(uint64_t seed, uint64_t stream,
+                     uint64_t index); /* Box-Muller on own log, cos: same bits everywhere */
 /* The order 0..count-1 shuffled (Fisher-Yates over the stream). */
 void st_rng_shuffle(uint32_t *order, size_t count, uint64_t seed, uint64_t stream);
 

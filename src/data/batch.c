@@ -23,7 +23,8 @@ struct st_batcher {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
     bool stop, is_filling;
-    const uint32_t *order;
+    uint32_t *order; /* a copy; [pictures of the part] */
+    bool has_order;
     size_t count, first;
     size_t batches; /* of this pass */
     size_t filled;  /* batches that are ready or were given */
@@ -45,7 +46,8 @@ static bool has_work(const st_batcher *batcher) {
 static strata_status fill(const st_batcher *batcher, buffer *to, size_t number, strata_error *err) {
     size_t start = batcher->first + number * batcher->batch, left = batcher->count - start;
     to->count = left < batcher->batch ? left : batcher->batch;
-    return st_data_gather(batcher->data, batcher->part, batcher->order, start, to->count, to->pixels, to->labels, err);
+    return st_data_gather(batcher->data, batcher->part, batcher->has_order ? batcher->order : NULL, start, to->count,
+                          to->pixels, to->labels, err);
 }
 
 static void *read_ahead(void *argument) {
@@ -92,6 +94,8 @@ static strata_status build(st_batcher *batcher, strata_error *err) {
     size_t bytes = 0;
     ST_FAIL_IF(!st_size_mul(batcher->batch, st_data_picture_bytes(batcher->data), &bytes), err, STRATA_MEMORY,
                "no memory for batches of %zu pictures", batcher->batch);
+    ST_TRY(st_arena_alloc(&batcher->order, batcher->arena, strata_dataset_count(batcher->data, batcher->part),
+                          sizeof *batcher->order, err));
     for (size_t i = 0; i < ST_BATCHER_BUFFERS; i++) {
         ST_TRY(st_arena_alloc(&batcher->buffers[i].pixels, batcher->arena, bytes, 1, err));
         ST_TRY(st_arena_alloc(&batcher->buffers[i].labels, batcher->arena, batcher->batch, sizeof(int32_t), err));
@@ -128,15 +132,17 @@ strata_status st_batcher_create(st_batcher **out, const strata_dataset *data, st
 
 strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_t count, size_t first,
                                strata_error *err) {
-    ST_FAIL_IF(first > count || (order == NULL && count > strata_dataset_count(batcher->data, batcher->part)), err,
-               STRATA_INVALID, "pictures %zu to %zu of %zu", first, count,
-               strata_dataset_count(batcher->data, batcher->part));
+    size_t most = strata_dataset_count(batcher->data, batcher->part);
+    ST_FAIL_IF(first > count || count > most, err, STRATA_INVALID, "pictures %zu to %zu of %zu", first, count, most);
     pthread_mutex_lock(&batcher->lock);
     batcher->batches = 0; /* no new work */
     while (batcher->is_filling) {
         pthread_cond_wait(&batcher->changed, &batcher->lock);
     }
-    batcher->order = order;
+    batcher->has_order = order != NULL && count > 0;
+    if (batcher->has_order) {
+        memcpy(batcher->order, order, count * sizeof *order);
+    }
     batcher->count = count;
     batcher->first = first;
     batcher->batches = (count - first) / batcher->batch + ((count - first) % batcher->batch > 0);

@@ -1,5 +1,5 @@
-/* data: labelled pictures, from files to batches. The public strata_dataset_* and strata_picture_* of strata.h are defined
- * in this folder; this header is the rest of its interface. */
+/* data: labelled pictures, from files to batches. The public strata_dataset_* and strata_picture_* of strata.h are
+ * defined in this folder; this header is the rest of its interface. */
 #ifndef ST_DATA_H
 #define ST_DATA_H
 
@@ -11,8 +11,8 @@ enum { ST_DATA_MOST_CLASSES = 256, ST_DATA_MOST_CHANNELS = 4, ST_DATA_MOST_SIDE 
 
 /* Pictures of one size that lie in one file, one after the other, from byte `first` on. */
 typedef struct st_pictures {
-    st_file file;              /* its path names it in errors, also when it was unpacked */
-    unsigned char *memory;     /* instead of the file where no temporary file could be had */
+    st_file file;          /* its path names it in errors, also when it was unpacked */
+    unsigned char *memory; /* instead of the file where no temporary file could be had */
     size_t memory_bytes;
     uint64_t first;
     size_t count;
@@ -34,8 +34,8 @@ typedef struct st_data_kind {
     bool (*probe)(const char *path);
     /* Fills sources[STRATA_TRAIN, STRATA_VAL, STRATA_TEST] and `text`, such as "IDX, gzip". What it has filled when it
      * fails is freed by the caller. */
-    strata_status (*open)(st_part_source sources[STRATA_PART_COUNT], const char **text, st_arena *arena, const char *path,
-                          strata_error *err);
+    strata_status (*open)(st_part_source sources[STRATA_PART_COUNT], const char **text, st_arena *arena,
+                          const char *path, strata_error *err);
 } st_data_kind;
 
 size_t st_data_kind_count(void);
@@ -46,8 +46,8 @@ extern const st_data_kind st_data_idx;
 /* A data set that is known by name, or by the name of its folder. */
 typedef struct st_data_known {
     const char *name;
-    const char *package;              /* of Debian that installs it, or NULL */
-    const char *const *classes;       /* NULL: numbers */
+    const char *package;        /* of Debian that installs it, or NULL */
+    const char *const *classes; /* NULL: numbers */
     size_t class_count;
 } st_data_known;
 /* Compares without case, '-' and '_': the folder FashionMNIST is "fashion-mnist". NULL: not known. */
@@ -97,8 +97,8 @@ typedef struct st_batcher st_batcher;
 enum { ST_BATCHER_BUFFERS = 3 };
 strata_status st_batcher_create(st_batcher **out, const strata_dataset *data, strata_part part, size_t batch,
                                 strata_error *err);
-/* Begins a pass over order[first .. count - 1]; NULL: first .. count - 1 themselves. `order` is lent until the next start
- * or free. A pass that was not read to its end is given up. */
+/* Begins a pass over order[first .. count - 1]; NULL: first .. count - 1 themselves. `order` is copied. A pass that was
+ * not read to its end is given up. */
 strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_t count, size_t first,
                                strata_error *err);
 /* The next batch: *n pictures [n][picture bytes] and labels [n], lent until the next call. *n = 0 at the end of a pass.

@@ -187,7 +187,9 @@ strata_status st_idx_labels(const uint8_t **out, size_t *count, st_arena *arena,
     ST_TRY(open_idx(&from, path, true, err));
     strata_status status = keep_labels(out, arena, &from, err);
     *count = (size_t)from.dims[0];
-    st_error_file(err, path);
+    if (status != STRATA_OK) {
+        st_error_file(err, path);
+    }
     st_file_close(&from.file);
     return status;
 }

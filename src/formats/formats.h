@@ -8,10 +8,20 @@
 /* ---- what a file stores ---- */
 
 typedef enum st_stored {
-    ST_STORED_F32, ST_STORED_F64, ST_STORED_F16, ST_STORED_BF16,
-    ST_STORED_I64, ST_STORED_I32, ST_STORED_I16, ST_STORED_I8,
-    ST_STORED_U64, ST_STORED_U32, ST_STORED_U16, ST_STORED_U8,
-    ST_STORED_BOOL, ST_STORED_COUNT
+    ST_STORED_F32,
+    ST_STORED_F64,
+    ST_STORED_F16,
+    ST_STORED_BF16,
+    ST_STORED_I64,
+    ST_STORED_I32,
+    ST_STORED_I16,
+    ST_STORED_I8,
+    ST_STORED_U64,
+    ST_STORED_U32,
+    ST_STORED_U16,
+    ST_STORED_U8,
+    ST_STORED_BOOL,
+    ST_STORED_COUNT
 } st_stored;
 size_t st_stored_size(st_stored stored);      /* bytes of one value */
 const char *st_stored_name(st_stored stored); /* "F32", as safetensors writes it */
@@ -46,7 +56,7 @@ typedef struct st_tensor {
 /* A name and a text: one line of a file's metadata. */
 typedef struct st_pair {
     const char *name;
-    const char *value;   /* NUL-terminated; a NUL inside is refused */
+    const char *value; /* NUL-terminated; a NUL inside is refused */
 } st_pair;
 
 /* The head of a safetensors file. */

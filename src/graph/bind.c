@@ -303,14 +303,25 @@ static void add_expected(st_text *text, const st_param_spec *spec) {
     }
 }
 
+/* " (knob classes, lenet5.net:4:5)" when the value is a knob's. */
+static void add_knob(st_text *text, const slot *s) {
+    const st_knob *knob = s->arg->value->kind == ST_EXPR_NAME ? st_build_knob(s->b, s->frame, s->arg->value->text) : NULL;
+    if (knob != NULL) {
+        st_text_add(text, " (knob %s, %s:%d:%d)", knob->name, knob->place.source->name, knob->place.line,
+                    knob->place.column);
+    }
+}
+
 static strata_status wrong_value(const slot *s) {
     char found[96];
     st_value_describe(found, sizeof(found), s->value);
     st_text expected = {0};
     add_expected(&expected, s->spec);
+    st_text_add(&expected, ", found %s", found);
+    add_knob(&expected, s);
     strata_status status =
-        st_build_fail(s->b, s->frame, s->arg->value->place, STRATA_SYNTAX, "%s: %s must be %s, found %s", s->op->name,
-                      s->spec->name, expected.bytes == NULL || expected.failed ? "?" : expected.bytes, found);
+        st_build_fail(s->b, s->frame, s->arg->value->place, STRATA_SYNTAX, "%s: %s must be %s", s->op->name,
+                      s->spec->name, expected.bytes == NULL || expected.failed ? "?" : expected.bytes);
     st_text_free(&expected);
     if (s->value->kind == ST_VALUE_WORD && s->spec->words != NULL) {
         char words[256], *names[16];
@@ -338,6 +349,7 @@ static strata_status wrong_range(const slot *s, double number) {
     }
     st_text_add(&text, ", found ");
     st_lang_print_number(&text, number);
+    add_knob(&text, s);
     strata_status status =
         st_build_fail(s->b, s->frame, s->arg->value->place, STRATA_SYNTAX, "%s: %s must be %s", s->op->name,
                       s->spec->name, text.bytes == NULL || text.failed ? "in range" : text.bytes);
@@ -542,7 +554,8 @@ strata_status st_bind_check_word(const st_build *b, const st_frame *frame, const
     if (!is_name || spec->kind == ST_PARAM_CHOICE || st_param_accepts(spec, value->text)) {
         return STRATA_OK;
     }
-    strata_status status = st_build_unknown(b, frame, block, arg->value);
+    strata_status status = frame == NULL ? st_check_unknown(b, block, arg->value)
+                                         : st_build_unknown(b, frame, block, arg->value);
     if (hint_comma(b, step, arg)) {
         return status;
     }

@@ -109,6 +109,8 @@ strata_status st_build_condition(bool *out, st_build *b, const st_frame *frame, 
 strata_status st_build_count(int64_t *out, st_build *b, const st_frame *frame, const st_expr *expr);
 /* Is `name` a parameter of the block or a knob? */
 bool st_build_knows(const st_build *b, const st_block *block, const char *name);
+/* The knob that `name` means here; NULL: a parameter, or none. */
+const st_knob *st_build_knob(const st_build *b, const st_frame *frame, const char *name);
 strata_status st_build_unknown(const st_build *b, const st_frame *frame, const st_block *block, const st_expr *name);
 /* For messages: "6", "3x3", "'relu'", "yes". */
 void st_value_describe(char *out, size_t capacity, const st_value *value);
@@ -146,6 +148,8 @@ bool st_param_accepts(const st_param_spec *spec, const char *word);
 
 /* ---- check.c, expand.c, infer.c, init.c ---- */
 
+/* An unknown name, at its place or at that of the declaration that it lacks. */
+strata_status st_check_unknown(const st_build *b, const st_block *block, const st_expr *name);
 /* What can be said of blocks and network without expanding them. */
 strata_status st_build_check(st_build *b);
 strata_status st_build_expand(st_build *b);

@@ -21,12 +21,100 @@ static bool is_parameter(const st_block *block, const char *name) {
     return false;
 }
 
+/* ---- who is wrong, the name or its declaration ---- */
+
+static int uses_in_expr(const st_expr *expr, const char *name) {
+    int count = expr != NULL && expr->kind == ST_EXPR_NAME && strcmp(expr->text, name) == 0;
+    for (const st_expr *item = expr == NULL ? NULL : expr->items; item != NULL; item = item->next) {
+        count += uses_in_expr(item, name);
+    }
+    return count;
+}
+
+static int uses_in_chain(const st_syntax *chain, const char *name) {
+    int count = 0;
+    for (const st_syntax *step = chain; step != NULL; step = step->next) {
+        count += uses_in_expr(step->condition, name);
+        for (const st_arg *arg = step->args; arg != NULL; arg = arg->next) {
+            count += uses_in_expr(arg->value, name);
+        }
+        for (const st_lane *lane = step->lanes; lane != NULL; lane = lane->next) {
+            count += uses_in_expr(lane->condition, name) + uses_in_chain(lane->chain, name);
+        }
+        count += uses_in_chain(step->chain, name) + uses_in_chain(step->otherwise, name);
+    }
+    return count;
+}
+
+static int uses_in_tree(const st_tree *tree, const char *name) {
+    int count = uses_in_chain(tree->chain, name);
+    for (const st_let *let = tree->lets; let != NULL; let = let->next) {
+        count += uses_in_expr(let->value, name);
+    }
+    for (const st_block *block = tree->blocks; block != NULL; block = block->next) {
+        count += uses_in_chain(block->chain, name);
+        for (const st_param_decl *param = block->params; param != NULL; param = param->next) {
+            count += uses_in_expr(param->value, name);
+        }
+    }
+    return count;
+}
+
+static int calls_in_chain(const st_syntax *chain, const char *name) {
+    int count = 0;
+    for (const st_syntax *step = chain; step != NULL; step = step->next) {
+        count += step->kind == ST_STEP_LAYER && strcmp(step->name, name) == 0;
+        for (const st_lane *lane = step->lanes; lane != NULL; lane = lane->next) {
+            count += calls_in_chain(lane->chain, name);
+        }
+        count += calls_in_chain(step->chain, name) + calls_in_chain(step->otherwise, name);
+    }
+    return count;
+}
+
+static int calls_in_tree(const st_tree *tree, const char *name) {
+    int count = calls_in_chain(tree->chain, name);
+    for (const st_block *block = tree->blocks; block != NULL; block = block->next) {
+        count += calls_in_chain(block->chain, name);
+    }
+    return count;
+}
+
+/* A knob that nothing uses and that is called almost like this. */
+static const st_knob *forgotten_knob(const st_build *b, const char *name) {
+    for (int i = 0; i < b->knob_count; i++) {
+        if (st_text_nearest(name, &b->knobs[i].name, 1) != NULL && uses_in_tree(b->tree, b->knobs[i].name) == 0) {
+            return &b->knobs[i];
+        }
+    }
+    return NULL;
+}
+
+/* A name that is used once and unknown is a slip; one that is used again and again lacks its declaration, so that is
+ * where to look. */
+strata_status st_check_unknown(const st_build *b, const st_block *block, const st_expr *expr) {
+    int uses = uses_in_tree(b->tree, expr->text);
+    const st_knob *knob = forgotten_knob(b, expr->text);
+    if (uses > 1 && knob != NULL) {
+        return st_build_fail(b, NULL, knob->place, STRATA_SYNTAX,
+                             "nothing uses knob '%s', while '%s', which does not exist, is used %d times", knob->name,
+                             expr->text, uses);
+    }
+    int in_block = block == NULL ? 0 : uses_in_chain(block->chain, expr->text);
+    if (in_block > 1) {
+        return st_build_fail(b, NULL, block->place, STRATA_SYNTAX,
+                             "block %s uses '%s' %d times, but has no parameter and the net no knob of that name",
+                             block->name, expr->text, in_block);
+    }
+    return st_build_unknown(b, NULL, block, expr);
+}
+
 /* Every name is known; *depends tells whether one of them is a parameter of the block. */
 static strata_status check_names(const walk *w, const st_expr *expr, bool *depends) {
     if (expr->kind == ST_EXPR_NAME) {
         *depends = *depends || is_parameter(w->block, expr->text);
         return st_build_knows(w->b, w->block, expr->text) ? STRATA_OK
-                                                          : st_build_unknown(w->b, NULL, w->block, expr);
+                                                          : st_check_unknown(w->b, w->block, expr);
     }
     for (const st_expr *item = expr->items; item != NULL; item = item->next) {
         ST_TRY(check_names(w, item, depends));
@@ -63,6 +151,14 @@ static strata_status unknown_layer(const walk *w, const st_syntax *step) {
     }
     for (const st_block *block = b->tree->blocks; block != NULL && count < ST_COUNT_OF(names); block = block->next) {
         names[count++] = block->name;
+    }
+    int calls = calls_in_tree(b->tree, step->name);
+    for (const st_block *block = b->tree->blocks; block != NULL && calls > 1; block = block->next) {
+        if (st_text_nearest(step->name, &block->name, 1) != NULL && calls_in_tree(b->tree, block->name) == 0) {
+            return st_build_fail(b, NULL, block->place, STRATA_SYNTAX,
+                                 "nothing calls block '%s', while '%s', which does not exist, is called %d times",
+                                 block->name, step->name, calls);
+        }
     }
     strata_status status = st_build_fail(b, NULL, step->name_place, STRATA_SYNTAX,
                                          "there is no layer or block named '%s'", step->name);

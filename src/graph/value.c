@@ -84,13 +84,21 @@ static st_knob *find_knob(const st_build *b, const char *name) {
     return NULL;
 }
 
-bool st_build_knows(const st_build *b, const st_block *block, const char *name) {
+static bool has_parameter(const st_block *block, const char *name) {
     for (const st_param_decl *param = block == NULL ? NULL : block->params; param != NULL; param = param->next) {
         if (strcmp(param->name, name) == 0) {
             return true;
         }
     }
-    return find_knob(b, name) != NULL;
+    return false;
+}
+
+const st_knob *st_build_knob(const st_build *b, const st_frame *frame, const char *name) {
+    return has_parameter(frame == NULL ? NULL : frame->block, name) ? NULL : find_knob(b, name);
+}
+
+bool st_build_knows(const st_build *b, const st_block *block, const char *name) {
+    return has_parameter(block, name) || find_knob(b, name) != NULL;
 }
 
 strata_status st_build_unknown(const st_build *b, const st_frame *frame, const st_block *block, const st_expr *name) {

@@ -123,7 +123,8 @@ static strata_status report_unclosed(parser *p)
         }
         indent = token.is_first ? token.column : indent;
         bool outside = count > 0 && token.kind != ST_TOKEN_END && is_outside(&token, &open[count - 1]);
-        if (outside && open[count - 1].token.line != last_line) {
+        bool has_twin = count > 1 && open[count - 2].token.line == open[count - 1].token.line;
+        if (outside && !has_twin && open[count - 1].token.line != last_line) {
             st_place place = {p->lexer.source, last_line + 1, open[count - 1].indent};
             return st_fail_at(p->err, STRATA_SYNTAX, place, "expected '}' here, to close the '{' of line %d",
                               open[count - 1].token.line);

@@ -10,7 +10,7 @@ bytes=$(($(wc -c < "$work/half/last.safetensors") * 3 / 2 + 100000))
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o "size=$bytes" strata-full "$disk" 2> /dev/null; then
     trap 'umount "$disk" 2> /dev/null; rm -rf "$work"' EXIT
     mkdir "$disk/run"
-    cp "$work/half/last.safetensors" "$work"/half/*.txt "$disk/run/" 2> "$work/err"
+    cp "$work/half/last.safetensors" "$work"/half/*.txt "$work"/half/*.net "$disk/run/"
     resume '' "$disk/run" > "$work/out" 2> "$work/err"
     code=$?
     if [ $code = 1 ] && grep -qi 'no space' "$work/err"; then
@@ -23,7 +23,7 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o "size=$bytes" strata-full "$disk" 2> 
     else
         fail faults/full-disk-keeps-the-checkpoint 'it changed'
     fi
-    left=$(find "$disk" -name '*.tmp*' -o -name '.*.part*' -o -name '*.part')
+    left=$(find "$disk/run" -type f ! -name '*.safetensors' ! -name '*.txt' ! -name '*.net' ! -name '*.jsonl' ! -name .lock)
     if [ -z "$left" ]; then pass faults/full-disk-leaves-no-rest; else fail faults/full-disk-leaves-no-rest "$left"; fi
     mount -o remount,size=16m "$disk"
     resume '' "$disk/run" > "$work/out" 2> "$work/err"
@@ -68,7 +68,7 @@ while [ ! -f "$work/busy/last.safetensors" ] && [ $tries -lt 100 ]; do
 done
 "$strata" train --resume "$work/busy" > "$work/out" 2> "$work/err"
 code=$?
-if [ $code = 1 ] && grep -qi 'use' "$work/err" && [ "$(wc -l < "$work/err")" -le 4 ]; then
+if [ $code = 1 ] && grep -qi 'another process' "$work/err" && [ "$(wc -l < "$work/err")" -le 4 ]; then
     pass faults/run-folder-in-use-is-said
 else
     fail faults/run-folder-in-use-is-said "exit status $code: $(head -n 3 "$work/err")"

@@ -65,7 +65,7 @@ for what in describe eval train resume; do
             done
             n=$((n + step))
         done
-        [ $bad = 0 ] && pass "faults/$what/$call ($good faults in $total calls)"
+        [ $bad = 0 ] && [ $good -gt 0 ] && pass "faults/$what/$call ($good faults in $total calls)"
     done
 done
 exit $status
