@@ -113,7 +113,7 @@ static lenet lenet_of(void) {
                  .w7 = weights_of(84 * 16, 10),
                  .parts = tensor(BLOCKS * 4096, 0),
                  .turned = tensor(IMAGES * 128, 0),
-                 .scratch = tensor(1 << 16, 0),
+                 .scratch = tensor(1 << 17, 0),
                  .losses = tensor(IMAGES, 0),
                  .pixels = (uint8_t *)tensor(IMAGES * 28 * 28, 0)};
     for (int i = 0; i < IMAGES; i++) {
@@ -189,14 +189,14 @@ static void forward(lenet *net, int64_t i, uint64_t *at) {
     st_lanes_conv c1 = conv_of(&net->x, &net->c1), c3 = conv_of(&net->s2, &net->c3);
     st_epilogue end = {.shift = net->w1.bias, .activation = ST_ACTIVATION_TANH};
     kernels->lanes_conv(&c1, net->x.data + i * net->x.block, net->w1.weight, &end, NULL,
-                        net->c1.data + i * net->c1.block);
+                        net->c1.data + i * net->c1.block, net->scratch);
     lap("c1 + tanh", 117600, at);
     st_pool s2 = pool_of(&net->c1, &net->s2), s4 = pool_of(&net->c3, &net->s4);
     kernels->avgpool(&s2, net->s2.data + i * net->s2.block, net->c1.data + i * net->c1.block);
     lap("s2", 0, at);
     end.shift = net->w3.bias;
     kernels->lanes_conv(&c3, net->s2.data + i * net->s2.block, net->w3.weight, &end, NULL,
-                        net->c3.data + i * net->c3.block);
+                        net->c3.data + i * net->c3.block, net->scratch);
     lap("c3 + tanh", 240000, at);
     kernels->avgpool(&s4, net->s4.data + i * net->s4.block, net->c3.data + i * net->c3.block);
     lap("s4", 0, at);

@@ -179,7 +179,8 @@ STRATA_API strata_status strata_model_build(strata_model **out, strata_runtime *
 /* A checkpoint is enough: net, weights, class names and preprocessing come from its metadata. */
 STRATA_API strata_status strata_model_open(strata_model **out, strata_runtime *runtime, const char *checkpoint,
                                            const strata_build_options *options, strata_error *err);
-/* Weights from a safetensors file into the model, by name and shape; every tensor must be there. */
+/* Weights from a safetensors file into the model, by name and shape; every tensor must be there. Class names and the
+ * preparation of pictures come with them where the file has them and the model has not. */
 STRATA_API strata_status strata_model_load(strata_model *model, const char *path, strata_error *err);
 /* Atomic (see strata_file_write). */
 STRATA_API strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err);

@@ -175,7 +175,7 @@ static void print_text(const subject_net *s, const arguments *a) {
     bool is_folded_up = print_layers(s, a);
     printf("weights %s (f32)", bytes_text((uint64_t)(s->info.parameters + s->info.statistics) * 4).s);
     if (s->info.statistics > 0) {
-        printf(", of which running statistics %s numbers", count_text(s->info.statistics).s);
+        printf("   running statistics %s", count_text(s->info.statistics).s);
     }
     printf("   training at batch %lld: %s\n", (long long)a->batch, bytes_text(s->train.total_bytes).s);
     print_padding(&s->info);

@@ -196,7 +196,12 @@ static int draw(evaluation *e, const char *run) {
     strata_status status =
         svg_confusion(e->drawing, title.bytes, e->confusion, e->class_count, name_of_class, e->subject.model, &err);
     text_free(&title);
-    return status == STRATA_OK ? DONE : report(&err);
+    if (status == STRATA_OK) {
+        return DONE;
+    }
+    free(e->drawing);
+    e->drawing = NULL;
+    return report(&err);
 }
 
 /* --part, or the test part, or what is there. Exit status. */

@@ -39,6 +39,9 @@ static int complete_plan(arguments *a) {
         return refuse("--warmup %s is longer than the %lld epochs of the run", number_text(p->warmup).s,
                       (long long)p->epochs);
     }
+    if (p->nesterov && (strcmp(p->optimizer, "sgd") != 0 || p->momentum == 0)) {
+        return refuse("--nesterov is for sgd with momentum");
+    }
     p->version = strata_version();
     p->numerics = STRATA_NUMERICS;
     p->seed = a->common.seed;
@@ -410,12 +413,13 @@ static int run_resume(const arguments *a) {
     strata_error err;
     run_plan plan;
     training t = {.plan = &plan, .folder = a->resume, .json = a->common.json, .save_every = a->save_every};
-    if (run_plan_read(&plan, a->resume, &err) != STRATA_OK || run_lock(a->resume, &err) != STRATA_OK ||
-        run_log_read(&t.log, a->resume, &err) != STRATA_OK) {
+    if (run_plan_read(&plan, a->resume, &err) != STRATA_OK || run_log_read(&t.log, a->resume, &err) != STRATA_OK) {
         status = report(&err);
     } else if (t.log.result != NULL) {
         print_note("%s is finished\n", a->resume);
         status = training_print_result(&t, t.log.result);
+    } else if (run_lock(a->resume, &err) != STRATA_OK) {
+        status = report(&err);
     } else {
         status = go_on(&t, &plan, a);
     }
@@ -489,10 +493,10 @@ const command command_train = {
              "part is looked at once, at the end. Every run leaves a folder that repeats it.\n"
              "Ctrl-C saves; --resume ends in the same weights.",
     .examples = "train lenet5 --data fashion-mnist | 10 epochs\n"
-                "train lenet5 --data fashion-mnist --epochs 1 | a look\n"
-                "train lenet5 --data fashion-mnist --val none --out runs/a | all of it\n"
+                "train lenet5 --data fashion-mnist --epochs 1 | a quick look\n"
+                "train lenet5 --data fashion-mnist --val none | nothing held out\n"
                 "train lenet5 --data fashion-mnist --optimizer adamw --schedule cosine\n"
-                "train --resume runs/a | after Ctrl-C",
+                "train --resume runs/lenet5-1 | after Ctrl-C or a crash",
     .options = options,
     .defaults = &defaults,
     .arguments_size = sizeof(arguments),

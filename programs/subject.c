@@ -29,6 +29,8 @@ static int open_net(subject *out, const char *what, const char *weights, const c
                    STRATA_OK ||
                strata_model_load(out->model, weights, &err) != STRATA_OK) {
         status = report(&err);
+    } else if (strata_model_preparation(out->model)[0] == '\0') {
+        status = fail("%s does not say how its pictures were prepared; a checkpoint of strata does", weights);
     }
     strata_net_free(net);
     return status;

@@ -146,6 +146,9 @@ label number_text(double x) {
             break;
         }
     }
+    if (strchr(out.s, 'e') != NULL && x == floor(x) && fabs(x) < 1e15) {
+        snprintf(out.s, sizeof out.s, "%.0f", x);
+    }
     return out;
 }
 

@@ -26,15 +26,18 @@ static void request_stop(int number) {
     }
 }
 
-void training_catch_signals(void) {
-    struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
+static void handle_signals(void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, hangup;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) { /* nohup means it */
         sigaction(SIGHUP, &action, NULL);
     }
+}
+
+void training_catch_signals(void) {
+    handle_signals(request_stop);
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------ */
@@ -75,6 +78,7 @@ static void print_go_on(const training *t, const char *start) {
 
 /* Exit status of a run that was asked to stop and has saved its place. */
 static int say_stopped(training *t, int64_t epoch, int64_t step) {
+    handle_signals(SIG_IGN); /* it ends now in any case */
     live_clear(&t->live);
     fflush(stdout);
     fprintf(stderr, "stopped after epoch %lld", (long long)epoch);

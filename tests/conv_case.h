@@ -37,6 +37,15 @@ typedef struct conv_runner {
     const st_phase *phase;
 } conv_runner;
 
+/* Large enough that the system gives huge pages, as a model's arena gets them. */
+static inline void *case_alloc_large(size_t bytes) {
+    void *memory = st_sys.allocate(bytes + (4 << 20));
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
 static inline void *case_alloc(size_t bytes) {
     void *memory = st_sys.allocate(bytes + 64);
     if (memory == NULL) {
@@ -105,7 +114,7 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
         memset(out->call.dstate[i], 0xa5, count * sizeof(st_real));
     }
     out->thread_stride = (out->needs.thread_bytes + 4095) / 4096 * 4096 + 64;
-    out->thread_scratch = case_alloc(out->thread_stride * (size_t)st_pool_threads(pool));
+    out->thread_scratch = case_alloc_large(out->thread_stride * (size_t)st_pool_threads(pool));
     memset(out->thread_scratch, 0xa5, out->thread_stride * (size_t)st_pool_threads(pool));
     memset(out->call.shared, 0xa5, out->needs.shared_bytes);
     return true;
@@ -136,7 +145,8 @@ static inline void conv_runner_end(conv_runner *runner, conv_case *c) {
         case_free(runner->call.dstate[i], count * sizeof(st_real));
     }
     case_free(runner->call.shared, runner->needs.shared_bytes);
-    case_free(runner->thread_scratch, runner->thread_stride * (size_t)st_pool_threads(runner->pool));
+    case_free(runner->thread_scratch,
+              runner->thread_stride * (size_t)st_pool_threads(runner->pool) + (4 << 20) - 64);
 }
 
 #endif

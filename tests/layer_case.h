@@ -1,12 +1,12 @@
-/* layer_case.h: one layer of the table on its own: built from a line of its examples, given random inputs and weights, run
- * through its phases as the executor would. For sweep_layers.c and gradient_layers.c. */
+/* layer_case.h: one layer of the table on its own: built from a line of its examples, given random inputs and weights,
+ * run through its phases as the executor would. For sweep_layers.c and gradient_layers.c. */
 #ifndef LAYER_CASE_H
 #define LAYER_CASE_H
 
 #include <math.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,7 +219,7 @@ typedef struct variant {
     int64_t n, batch;
     int threads;
     st_mode mode;
-    bool frozen, strided, add, in_place, epilogue;
+    bool frozen, strided, add, in_place, epilogue, forward_only;
 } variant;
 
 /* Inputs and results, [n][h][w][c] and published order. */
@@ -297,12 +297,8 @@ static st_site case_site(const layer_case *it, const variant *how, const bool *d
 }
 
 static st_run case_run(const variant *how, const numbers *these) {
-    return (st_run){.n = how->n,
-                    .mode = how->mode,
-                    .seed = 5,
-                    .step = 3,
-                    .labels = these->labels,
-                    .label_smoothing = 0.1};
+    return (st_run){
+        .n = how->n, .mode = how->mode, .seed = 5, .step = 3, .labels = these->labels, .label_smoothing = 0.1};
 }
 
 typedef struct phase_run {
@@ -434,7 +430,7 @@ static int bias_state(const layer_case *it) {
     return -1;
 }
 
-static bool is_served(const layer_case *it, const variant *how) {
+static inline bool is_served(const layer_case *it, const variant *how) {
     const st_impl *impl = it->op->impl[how->layout];
     bool needed[CASE_INPUTS] = {true, true, true, true};
     st_site site = case_site(it, how, needed);
@@ -469,17 +465,15 @@ static void execute(const layer_case *it, const variant *how, st_pool *pool, num
                     .ranks = these->ranks};
     memcpy(call.state, at.state, sizeof at.state);
     if (how->epilogue) {
-        call.epilogue = (st_epilogue){.scale = these->scale,
-                                      .shift = these->shift,
-                                      .residual = at.residual.view,
-                                      .activation = case_activation};
+        call.epilogue = (st_epilogue){
+            .scale = these->scale, .shift = these->shift, .residual = at.residual.view, .activation = case_activation};
     } else if (bias_state(it) >= 0) {
         call.epilogue.shift = at.state[bias_state(it)];
     }
     run_phases(&call, impl->forward, pool, at.scratch, at.thread_bytes);
     value_read(&at.out, these->out, how->n);
     bool is_whole = value_gaps_are_whole(&at.out, how->n);
-    if (how->mode == ST_MODE_TRAIN && !how->epilogue) {
+    if (how->mode == ST_MODE_TRAIN && !how->epilogue && !how->forward_only) {
         call.din = at.din_view;
         call.din_add = add;
         call.dout = at.dout.view;
@@ -501,7 +495,7 @@ static void execute(const layer_case *it, const variant *how, st_pool *pool, num
 
 /* ---- every example of the table ---- */
 
-static void each_example(void (*test)(const layer_case *it, st_pool *const *pools), st_pool *const *pools) {
+static inline void each_example(void (*test)(const layer_case *it, st_pool *const *pools), st_pool *const *pools) {
     for (size_t i = 0; st_layer_table[i] != NULL; i++) {
         const st_op *op = st_layer_table[i];
         if ((op->traits & ST_OP_IS_INPUT) != 0) {

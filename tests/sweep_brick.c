@@ -171,7 +171,7 @@ static void run_product(const st_kernels *kernels, product *it, st_real *c) {
             tile.c[i] = it->tile.c[first + i];
             tile.residual[i] = it->tile.residual[first + i];
         }
-        kernels->brgemm(&it->problem, &tile, draws % 2 == 0 ? &tile : NULL);
+        kernels->brgemm(&it->problem, &tile);
     }
 }
 
@@ -228,15 +228,17 @@ void sweep_brgemm_weights(const st_kernels *reference, const st_kernels *kernels
                                      .row_count = (int)draw(1, 3),
                                      .pixels = draw(1, 20),
                                      .x_pixel = draw(1, 30),
+                                     .dy_pixel = draw(ST_BLOCK_K, 40),
                                      .m = draw(1, 80),
                                      .n = (int)draw(1, ST_BLOCK_K),
                                      .is_begun = draw(0, 1) == 0,
                                      .add_count = (int)draw(0, 3),
                                      .is_last = draw(0, 1) == 0};
         tensor x = make(50 + 19 * problem.x_pixel + problem.m), dw = make(problem.m * ST_BLOCK_K);
-        tensor dy = make(problem.row_count * problem.pixels * ST_BLOCK_K), add[3];
+        tensor dy = make(problem.row_count * problem.pixels * problem.dy_pixel), add[3];
         for (size_t j = 0; j < dy.count; j++) {
-            dy.data[j] = (int)(j % ST_BLOCK_K) < problem.n ? dy.data[j] : 0;
+            const int64_t output = (int64_t)j % problem.dy_pixel;
+            dy.data[j] = output < problem.n || output >= ST_BLOCK_K ? dy.data[j] : 0;
         }
         for (size_t j = 0; j < dw.count; j++) {
             dw.data[j] = (int)(j % ST_BLOCK_K) < problem.n ? dw.data[j] : 0;
@@ -264,6 +266,42 @@ void sweep_brgemm_weights(const st_kernels *reference, const st_kernels *kernels
 }
 
 /* ---- pack.inc ---- */
+
+void sweep_copy(const st_kernels *reference, const st_kernels *kernels) {
+    draws = 2500000;
+    for (int i = 0; i < CASES; i++) {
+        const int64_t rows = draw(1, 9), columns = draw(1, 150), stride = columns + draw(0, 5);
+        const int64_t to_stride = columns + draw(0, 5);
+        tensor from = make(rows * stride), found = make(rows * to_stride), expected = copy(&found);
+        kernels->copy(found.data, to_stride, from.data, stride, rows, columns);
+        reference->copy(expected.data, to_stride, from.data, stride, rows, columns);
+        expect_same(&found, &expected);
+        for (int64_t j = 0; j < rows * columns; j++) {
+            const st_real *to = found.data + j / columns * to_stride + j % columns;
+            assert_memory_equal(to, from.data + j / columns * stride + j % columns, sizeof *to);
+        }
+        drop(&from);
+        drop(&found);
+        drop(&expected);
+    }
+}
+
+/* Streams are allowed where whole vectors are aligned; another thread's view is sweep_conv's business. */
+void sweep_fence(const st_kernels *reference, const st_kernels *kernels) {
+    (void)reference;
+    _Alignas(64) st_real a[4] = {1, 2, 3, 4}, b[4 * ST_BLOCK_K], c[ST_BLOCK_K];
+    for (int i = 0; i < 4 * ST_BLOCK_K; i++) {
+        b[i] = (st_real)i;
+    }
+    const st_gemm_run run = {0, 4};
+    const st_brgemm problem = {
+        .a = a, .b = b, .c = c, .runs = &run, .run_count = 1, .lda = 1, .n = ST_BLOCK_K, .streams = true};
+    kernels->brgemm(&problem, &(st_tile){.rows = 1});
+    kernels->fence();
+    for (int i = 0; i < ST_BLOCK_K; i++) {
+        assert_true(c[i] == (st_real)(i + 2 * (32 + i) + 3 * (64 + i) + 4 * (96 + i)));
+    }
+}
 
 void sweep_transpose(const st_kernels *reference, const st_kernels *kernels) {
     draws = 2000000;

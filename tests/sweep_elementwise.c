@@ -1,6 +1,6 @@
-/* The entries of ST_KERNEL_LIST_ELEMENTWISE on random shapes: tails, gaps between rows, both widths of a channel, zeros of
- * both signs, subnormals, infinities where they mean something. Every set gives portable's bytes, and nothing is written
- * beside the output. Portable itself is believed because tests/sweep_layers.c compares it with naive loops. */
+/* The entries of ST_KERNEL_LIST_ELEMENTWISE on random shapes: tails, gaps between rows, both widths of a channel, zeros
+ * of both signs, subnormals, infinities where they mean something. Every set gives portable's bytes, and nothing is
+ * written beside the output. Portable itself is believed because tests/sweep_layers.c compares it with naive loops. */
 #include "sweep.h"
 
 #include <math.h>
@@ -77,8 +77,8 @@ static void expect_equal(const st_kernels *kernels, const char *entry, guarded *
     for (size_t i = 0; i < found->count + 2 * GUARD; i++) {
         if (memcmp(&found->memory[i], &expected->memory[i], sizeof(st_real)) != 0 &&
             !(found->memory[i] != found->memory[i] && expected->memory[i] != expected->memory[i])) {
-            fail_msg("%s, %s: element %lld of %zu is %a, portable says %a", entry, kernels->name,
-                     (long long)i - GUARD, found->count, (double)found->memory[i], (double)expected->memory[i]);
+            fail_msg("%s, %s: element %lld of %zu is %a, portable says %a", entry, kernels->name, (long long)i - GUARD,
+                     found->count, (double)found->memory[i], (double)expected->memory[i]);
         }
     }
     free(found->memory);
@@ -397,11 +397,12 @@ void sweep_moments_backward(const st_kernels *reference, const st_kernels *kerne
         int64_t in_stride = width + pick(&state, 0, 9), dout_stride = width + pick(&state, 0, 9);
         guarded in = guarded_make(&state, rows * in_stride), dout = guarded_make(&state, rows * dout_stride);
         guarded mean = guarded_make(&state, channels), sums = guarded_make(&state, width);
-        guarded products = guarded_make(&state, width), same = guarded_copy(&sums), same_products = guarded_copy(&products);
+        guarded products = guarded_make(&state, width), same = guarded_copy(&sums),
+                same_products = guarded_copy(&products);
         kernels->moments_backward(sums.data, products.data, dout.data, dout_stride, in.data, in_stride, mean.data, rows,
                                   width, lanes);
-        reference->moments_backward(same.data, same_products.data, dout.data, dout_stride, in.data, in_stride, mean.data,
-                                    rows, width, lanes);
+        reference->moments_backward(same.data, same_products.data, dout.data, dout_stride, in.data, in_stride,
+                                    mean.data, rows, width, lanes);
         expect_equal(kernels, "moments_backward: sums", &sums, &same);
         expect_equal(kernels, "moments_backward: products", &products, &same_products);
         free(in.memory);
@@ -449,7 +450,8 @@ void sweep_softmax(const st_kernels *reference, const st_kernels *kernels) {
     uint64_t state = 9000;
     for (int i = 0; i < CASES; i++) {
         int lanes = pick_lanes(&state);
-        int64_t rows = pick(&state, 1, 4), channels = pick(&state, 1, 200), stride = channels * lanes + pick(&state, 0, 9);
+        int64_t rows = pick(&state, 1, 4), channels = pick(&state, 1, 200),
+                stride = channels * lanes + pick(&state, 0, 9);
         guarded in = guarded_make(&state, rows * stride), out = guarded_make(&state, rows * stride);
         guarded same = guarded_copy(&out);
         kernels->softmax(out.data, stride, in.data, stride, rows, channels, lanes);
@@ -463,7 +465,8 @@ void sweep_softmax_backward(const st_kernels *reference, const st_kernels *kerne
     uint64_t state = 10000;
     for (int i = 0; i < CASES; i++) {
         int lanes = pick_lanes(&state);
-        int64_t rows = pick(&state, 1, 4), channels = pick(&state, 1, 200), stride = channels * lanes + pick(&state, 0, 9);
+        int64_t rows = pick(&state, 1, 4), channels = pick(&state, 1, 200),
+                stride = channels * lanes + pick(&state, 0, 9);
         guarded y = guarded_make(&state, rows * stride), dout = guarded_make(&state, rows * stride);
         guarded din = guarded_make(&state, rows * stride), same = guarded_copy(&din);
         bool add = flip(&state);

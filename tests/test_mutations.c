@@ -1,9 +1,10 @@
-/* Error messages as a product: 1,000 random mutations of the zoo's files (a token dropped, doubled, swapped with the next,
- * changed). A mutated net either still builds or fails with file, line and column, and in at least 95 of 100 failures the
- * line is the mutated one or the next: in the place of the error, or in the place inside a block that its message names.
+/* Error messages as a product: 1,000 random mutations of the zoo's files (a token dropped, doubled, swapped with the
+ * next, changed). A mutated net either still builds or fails with file, line and column, and in at least 95 of 100
+ * failures the line is the mutated one or the next: in the place of the error, or in the place inside a block that its
+ * message names.
  *
- * The files are mutated in a folder of their own, so that includes find the mutated blocks. MUTATIONS_SHOW=1 prints every
- * miss. */
+ * The files are mutated in a folder of their own, so that includes find the mutated blocks. MUTATIONS_SHOW=1 prints
+ * every miss. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -170,8 +170,20 @@ void strata_model_free(strata_model *model) {
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
+/* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are. */
 strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
-    return st_checkpoint_load(model, NULL, NULL, path, err);
+    ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
+    if (model->has_preparation) {
+        return STRATA_OK;
+    }
+    st_arena *arena = NULL;
+    st_checkpoint_head head;
+    strata_error none;
+    ST_TRY(st_arena_create(&arena, err));
+    strata_status status = st_checkpoint_head_read(&head, arena, path, &none);
+    status = status == STRATA_OK ? take_head(model, &head, err) : STRATA_OK;
+    st_arena_free(arena);
+    return status;
 }
 
 strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err) {

@@ -134,6 +134,8 @@ void strata_net_layer(const strata_net *net, size_t layer, strata_layer_info *ou
                                .is_flat = node->is_flat,
                                .is_train_only = node->is_train_only,
                                .depth = node->depth,
+                               .follows = node->in_count == 1 && node->in[0] + 1 == (int)layer,
+                               .block = node->block != NULL ? node->block : "",
                                .parameters = count_states(node, true),
                                .statistics = count_states(node, false),
                                .multiply_adds = node->multiply_adds,

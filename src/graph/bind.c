@@ -1,6 +1,6 @@
-/* bind: the arguments of a layer to its params struct, as its st_param_spec list says; and the layer's own text with all
- * values resolved. First which argument is whose (needs no values, so blocks are checked before anyone calls them), then
- * kind and range of each value. */
+/* bind: the arguments of a layer to its params struct, as its st_param_spec list says; and the layer's own text with
+ * all values resolved. First which argument is whose (needs no values, so blocks are checked before anyone calls them),
+ * then kind and range of each value. */
 #include <stdio.h>
 #include <string.h>
 
@@ -120,11 +120,10 @@ static strata_status unknown_key(const st_build *b, const st_frame *frame, const
         st_text_add(&list, "%s%s", i == 0 ? "" : ", ", names[i]);
     }
     strata_status status =
-        count == 0
-            ? st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it takes no values", step->name,
-                            arg->key)
-            : st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it has %s", step->name, arg->key,
-                            list.bytes == NULL || list.failed ? "others" : list.bytes);
+        count == 0 ? st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it takes no values",
+                                   step->name, arg->key)
+                   : st_build_fail(b, frame, arg->place, STRATA_SYNTAX, "%s has no '%s'; it has %s", step->name,
+                                   arg->key, list.bytes == NULL || list.failed ? "others" : list.bytes);
     st_text_free(&list);
     st_build_nearest(b, arg->key, names, count);
     return status;
@@ -305,7 +304,8 @@ static void add_expected(st_text *text, const st_param_spec *spec) {
 
 /* " (knob classes, lenet5.net:4:5)" when the value is a knob's. */
 static void add_knob(st_text *text, const slot *s) {
-    const st_knob *knob = s->arg->value->kind == ST_EXPR_NAME ? st_build_knob(s->b, s->frame, s->arg->value->text) : NULL;
+    const st_knob *knob =
+        s->arg->value->kind == ST_EXPR_NAME ? st_build_knob(s->b, s->frame, s->arg->value->text) : NULL;
     if (knob != NULL) {
         st_text_add(text, " (knob %s, %s:%d:%d)", knob->name, knob->place.source->name, knob->place.line,
                     knob->place.column);
@@ -554,8 +554,8 @@ strata_status st_bind_check_word(const st_build *b, const st_frame *frame, const
     if (!is_name || spec->kind == ST_PARAM_CHOICE || st_param_accepts(spec, value->text)) {
         return STRATA_OK;
     }
-    strata_status status = frame == NULL ? st_check_unknown(b, block, arg->value)
-                                         : st_build_unknown(b, frame, block, arg->value);
+    strata_status status =
+        frame == NULL ? st_check_unknown(b, block, arg->value) : st_build_unknown(b, frame, block, arg->value);
     if (hint_comma(b, step, arg)) {
         return status;
     }
@@ -604,8 +604,8 @@ static strata_status bind_when(st_step_words *out, st_build *b, const st_frame *
     ST_TRY(one_word(b, frame, arg, &value));
     out->is_train_only = strcmp(value.text, "train") == 0;
     if (!out->is_train_only && strcmp(value.text, "always") != 0) {
-        return st_build_fail(b, frame, arg->value->place, STRATA_SYNTAX, "side: when must be train or always, found '%s'",
-                             value.text);
+        return st_build_fail(b, frame, arg->value->place, STRATA_SYNTAX,
+                             "side: when must be train or always, found '%s'", value.text);
     }
     return STRATA_OK;
 }
@@ -657,7 +657,8 @@ strata_status st_bind_words(st_step_words *out, st_build *b, const st_frame *fra
         }
     }
     if (seen[2] != NULL && seen[1] == NULL) {
-        return st_build_fail(b, frame, seen[2]->place, STRATA_SYNTAX, "output: a weight belongs to a loss, and none is given");
+        return st_build_fail(b, frame, seen[2]->place, STRATA_SYNTAX,
+                             "output: a weight belongs to a loss, and none is given");
     }
     return STRATA_OK;
 }

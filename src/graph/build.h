@@ -1,5 +1,5 @@
-/* build: what the files of graph/ share while a tree becomes a graph: values of expressions, block calls, scopes, errors
- * that name the call and the line in the block. Private to graph/. */
+/* build: what the files of graph/ share while a tree becomes a graph: values of expressions, block calls, scopes,
+ * errors that name the call and the line in the block. Private to graph/. */
 #ifndef ST_GRAPH_BUILD_H
 #define ST_GRAPH_BUILD_H
 
@@ -10,14 +10,20 @@ enum {
     ST_BUILD_NUMBERS = 8,      /* in one list or product of dimensions */
     ST_BUILD_PATH_LIMIT = 512, /* characters of a path */
     ST_BUILD_CALL_LIMIT = ST_LANG_DEPTH_LIMIT,
-    ST_BUILD_DEPTH_LIMIT = 256,  /* blocks, groups and branches inside each other, after expansion */
-    ST_BUILD_VALUE_LIMIT = 1000, /* operators and knobs inside each other */
+    ST_BUILD_DEPTH_LIMIT = 256,                    /* blocks, groups and branches inside each other, after expansion */
+    ST_BUILD_VALUE_LIMIT = 1000,                   /* operators and knobs inside each other */
     ST_BUILD_WORK_LIMIT = 10 * ST_LANG_LAYER_LIMIT /* steps that expansion may look at */
 };
 
 /* ---- values ---- */
 
-typedef enum st_value_kind { ST_VALUE_NUMBER, ST_VALUE_FLAG, ST_VALUE_WORD, ST_VALUE_DIMS, ST_VALUE_LIST } st_value_kind;
+typedef enum st_value_kind {
+    ST_VALUE_NUMBER,
+    ST_VALUE_FLAG,
+    ST_VALUE_WORD,
+    ST_VALUE_DIMS,
+    ST_VALUE_LIST
+} st_value_kind;
 
 typedef struct st_value {
     st_value_kind kind;
@@ -93,7 +99,8 @@ typedef struct st_build {
 
 /* ---- errors ---- */
 
-/* At the outermost call, naming every block on the way and the place inside: "in bottleneck (blocks/residual.net:18:11):
+/* At the outermost call, naming every block on the way and the place inside: "in bottleneck
+ * (blocks/residual.net:18:11):
  * ...". Without a frame simply at `place`. */
 strata_status st_build_fail(const st_build *b, const st_frame *frame, st_place place, strata_status status,
                             const char *format, ...) ST_PRINTF(5, 6);

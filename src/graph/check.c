@@ -1,6 +1,6 @@
-/* check: what can be said of the blocks and the network before anything is expanded: every layer exists, every argument has
- * a parameter, every name a meaning, every value that depends on no parameter of a block is in range, no block calls
- * itself. Such mistakes are reported where they stand, without the call that would lead there. */
+/* check: what can be said of the blocks and the network before anything is expanded: every layer exists, every argument
+ * has a parameter, every name a meaning, every value that depends on no parameter of a block is in range, no block
+ * calls itself. Such mistakes are reported where they stand, without the call that would lead there. */
 #include <string.h>
 
 #include "graph/build.h"
@@ -113,8 +113,7 @@ strata_status st_check_unknown(const st_build *b, const st_block *block, const s
 static strata_status check_names(const walk *w, const st_expr *expr, bool *depends) {
     if (expr->kind == ST_EXPR_NAME) {
         *depends = *depends || is_parameter(w->block, expr->text);
-        return st_build_knows(w->b, w->block, expr->text) ? STRATA_OK
-                                                          : st_check_unknown(w->b, w->block, expr);
+        return st_build_knows(w->b, w->block, expr->text) ? STRATA_OK : st_check_unknown(w->b, w->block, expr);
     }
     for (const st_expr *item = expr->items; item != NULL; item = item->next) {
         ST_TRY(check_names(w, item, depends));
@@ -160,8 +159,8 @@ static strata_status unknown_layer(const walk *w, const st_syntax *step) {
                                  block->name, step->name, calls);
         }
     }
-    strata_status status = st_build_fail(b, NULL, step->name_place, STRATA_SYNTAX,
-                                         "there is no layer or block named '%s'", step->name);
+    strata_status status =
+        st_build_fail(b, NULL, step->name_place, STRATA_SYNTAX, "there is no layer or block named '%s'", step->name);
     const st_expr *first = step->args == NULL || step->args->key != NULL ? NULL : step->args->value;
     st_build_nearest(b, step->name, names, count);
     if (first != NULL && first->kind == ST_EXPR_NAME &&
@@ -222,8 +221,8 @@ static strata_status check_block_call(const walk *w, const st_syntax *step, cons
     const st_arg *found[ST_BUILD_ARGS] = {NULL};
     ST_TRY(st_bind_match_block(w->b, NULL, block, step, found));
     if (step->lanes != NULL) {
-        return st_build_fail(w->b, NULL, step->lanes->place, STRATA_SYNTAX,
-                             "block %s takes one value and no branches", block->name);
+        return st_build_fail(w->b, NULL, step->lanes->place, STRATA_SYNTAX, "block %s takes one value and no branches",
+                             block->name);
     }
     for (const st_arg *arg = step->args; arg != NULL; arg = arg->next) {
         bool depends = false;
@@ -290,8 +289,8 @@ static strata_status follow_call(calls *c, const st_syntax *step) {
     }
     for (int i = 0; i < c->open_count; i++) {
         if (c->open[i] == block) {
-            return st_build_fail(c->b, NULL, step->name_place, STRATA_SYNTAX, "block '%s' calls itself%s%s", block->name,
-                                 i == c->open_count - 1 ? "" : " through ",
+            return st_build_fail(c->b, NULL, step->name_place, STRATA_SYNTAX, "block '%s' calls itself%s%s",
+                                 block->name, i == c->open_count - 1 ? "" : " through ",
                                  i == c->open_count - 1 ? "" : c->open[c->open_count - 1]->name);
         }
     }

@@ -1,6 +1,6 @@
 /* expand: the tree unrolled to nodes in the order of the text, which is an order in which they can run. Blocks are
- * called, repeats repeated, conditions decided; every node gets its path, its inputs and its shape at once, so the first
- * thing that does not fit is the first that is reported.
+ * called, repeats repeated, conditions decided; every node gets its path, its inputs and its shape at once, so the
+ * first thing that does not fit is the first that is reported.
  *
  * A value is the node that makes it. A chain passes one value from step to step; NONE before the input. */
 #include <string.h>
@@ -52,9 +52,9 @@ static strata_status grow_names(st_build *b) {
 static strata_status join_path(const char **out, st_build *b, const st_scope *scope, const char *name, int number) {
     char *path;
     const char *dot = scope->path[0] == '\0' ? "" : ".";
-    ST_TRY(name == NULL    ? st_arena_printf(&path, b->arena, b->err, "%s%s%d", scope->path, dot, number)
+    ST_TRY(name == NULL  ? st_arena_printf(&path, b->arena, b->err, "%s%s%d", scope->path, dot, number)
            : number <= 1 ? st_arena_printf(&path, b->arena, b->err, "%s%s%s", scope->path, dot, name)
-                           : st_arena_printf(&path, b->arena, b->err, "%s%s%s%d", scope->path, dot, name, number));
+                         : st_arena_printf(&path, b->arena, b->err, "%s%s%s%d", scope->path, dot, name, number));
     *out = path;
     return STRATA_OK;
 }
@@ -72,7 +72,8 @@ static strata_status free_path(const char **out, st_build *b, const st_scope *sc
 static strata_status add_automatic(const char **out, st_build *b, const st_scope *scope, const st_syntax *step) {
     ST_TRY(grow_names(b));
     ST_TRY(free_path(out, b, scope, step->name));
-    *find_name(b->names, b->name_capacity, *out) = (st_name){.path = *out, .value = b->node_count, .place = step->place};
+    *find_name(b->names, b->name_capacity, *out) =
+        (st_name){.path = *out, .value = b->node_count, .place = step->place};
     b->name_count++;
     return STRATA_OK;
 }
@@ -81,7 +82,8 @@ static strata_status add_automatic(const char **out, st_build *b, const st_scope
 static strata_status rename_automatic(st_build *b, const st_scope *scope, int node) {
     const char *path;
     ST_TRY(free_path(&path, b, scope, b->nodes[node].op->name));
-    *find_name(b->names, b->name_capacity, path) = (st_name){.path = path, .value = node, .place = b->nodes[node].place};
+    *find_name(b->names, b->name_capacity, path) =
+        (st_name){.path = path, .value = node, .place = b->nodes[node].place};
     b->name_count++;
     b->nodes[node].path = path;
     return STRATA_OK;
@@ -95,7 +97,8 @@ static strata_status add_label(const char **out, st_build *b, const st_frame *fr
     if (name->path != NULL && name->is_label) {
         return st_build_fail(b, frame, step->place, STRATA_SYNTAX, "label '%s' is taken already, at line %d%s",
                              step->label, name->place.line,
-                             name->place.line == step->place.line ? ": a label inside repeat needs a group around it" : "");
+                             name->place.line == step->place.line ? ": a label inside repeat needs a group around it"
+                                                                  : "");
     }
     if (name->path != NULL) { /* a label is the stronger: the node that was called so gets another name */
         int node = name->value;
@@ -187,8 +190,8 @@ static strata_status add_node(int *out, st_build *b, const st_frame *frame, cons
 
 /* ---- layers ---- */
 
-static strata_status expand_lanes(st_build *b, const st_frame *frame, st_scope *scope, const st_syntax *step,
-                                  int value, int **in, int *in_count) {
+static strata_status expand_lanes(st_build *b, const st_frame *frame, st_scope *scope, const st_syntax *step, int value,
+                                  int **in, int *in_count) {
     size_t count = 0;
     for (const st_lane *lane = step->lanes; lane != NULL; lane = lane->next) {
         count++;
@@ -216,12 +219,12 @@ static strata_status expand_lanes(st_build *b, const st_frame *frame, st_scope *
 
 static strata_status check_input(st_build *b, const st_frame *frame, const st_syntax *step, bool is_input, int value) {
     if (is_input && b->node_count > 0) {
-        return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX, "a net has one input, and this one has it at line %d",
-                             b->nodes[0].place.line);
+        return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                             "a net has one input, and this one has it at line %d", b->nodes[0].place.line);
     }
     if (!is_input && value == NONE) {
-        strata_status status =
-            st_build_fail(b, frame, step->name_place, STRATA_SYNTAX, "a net begins with its input, found '%s'", step->name);
+        strata_status status = st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                                             "a net begins with its input, found '%s'", step->name);
         st_error_hint(b->err, "for example: input 32x32x3");
         return status;
     }
@@ -236,18 +239,19 @@ static strata_status expand_op(st_build *b, const st_frame *frame, st_scope *sco
     bool is_input = (op->traits & ST_OP_IS_INPUT) != 0, is_merge = (op->traits & ST_OP_IS_MERGE) != 0;
     bool is_identity = (op->traits & ST_OP_IS_IDENTITY) != 0 && (op->traits & ST_OP_IS_FLATTEN) == 0;
     int *in, in_count = is_input ? 0 : 1;
+    bool counts = !is_input && !is_merge && !is_identity;
     ST_TRY(check_input(b, frame, step, is_input, *value));
+    if (counts || step->label != NULL) {
+        ST_TRY(step_path(&path, b, frame, scope, step));
+    }
     if (is_merge) {
         ST_TRY(expand_lanes(b, frame, scope, step, *value, &in, &in_count));
     } else {
         ST_TRY(st_arena_alloc(&in, b->arena, 1, sizeof(*in), b->err));
         in[0] = *value;
     }
-    bool counts = !is_input && !is_merge && !is_identity;
     bool makes_node = !is_identity && !(is_merge && in_count == 1);
-    if (counts || step->label != NULL) {
-        ST_TRY(step_path(&path, b, frame, scope, step));
-    } else if (makes_node) {
+    if (path == NULL && makes_node) {
         ST_TRY(add_automatic(&path, b, scope, step));
     }
     b->before = *value;
@@ -281,9 +285,8 @@ static strata_status bind_frame(st_frame **out, st_build *b, const st_frame *out
 }
 
 static st_scope open_scope(const st_scope *scope, const char *path) {
-    return (st_scope){.path = path,
-                      .outermost = scope->depth == 0 ? path : scope->outermost,
-                      .depth = scope->depth + 1};
+    return (st_scope){
+        .path = path, .outermost = scope->depth == 0 ? path : scope->outermost, .depth = scope->depth + 1};
 }
 
 static strata_status expand_block(st_build *b, const st_frame *frame, st_scope *scope, const st_syntax *step,
@@ -405,8 +408,8 @@ static strata_status expand_output(st_build *b, const st_frame *frame, const st_
     ST_TRY(st_bind_words(&words, b, frame, step));
     for (int i = 0; i < b->output_count; i++) {
         if (strcmp(b->outputs[i].name, step->name) == 0) {
-            return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX, "there is an output '%s' already, at line %d",
-                                 step->name, b->outputs[i].place.line);
+            return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                                 "there is an output '%s' already, at line %d", step->name, b->outputs[i].place.line);
         }
     }
     ST_TRY(check_loss(b, &origin, &words, value, &loss));
@@ -450,12 +453,11 @@ static strata_status expand_take(st_build *b, const st_frame *frame, const st_sc
     const st_name *name = find_name(b->names, b->name_capacity, path);
     if (name->path == NULL || !name->is_label || name->value == NONE) {
         bool is_open = name->path != NULL && name->is_label;
-        strata_status status =
-            is_open ? st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
-                                    "'%s' is not done yet: a net has no loops", step->name)
-                    : st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
-                                    "there is no label '%s' before this in %s%s", step->name,
-                                    scope->path[0] == '\0' ? "the network" : "scope ", scope->path);
+        strata_status status = is_open ? st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                                                       "'%s' is not done yet: a net has no loops", step->name)
+                                       : st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                                                       "there is no label '%s' before this in %s%s", step->name,
+                                                       scope->path[0] == '\0' ? "the network" : "scope ", scope->path);
         if (!is_open) {
             hint_label(b, scope, step->name);
         }

@@ -109,7 +109,8 @@ static void add_op(st_text *text, const st_op *op) {
     }
     st_text_add(text, op->state[0].name == NULL ? "" : "\nTensors:");
     for (int i = 0; i < ST_OP_STATES && op->state[i].name != NULL; i++) {
-        st_text_add(text, "%s %s%s", i == 0 ? "" : ",", op->state[i].name, op->state[i].is_trained ? "" : " (statistic)");
+        st_text_add(text, "%s %s%s", i == 0 ? "" : ",", op->state[i].name,
+                    op->state[i].is_trained ? "" : " (statistic)");
     }
     st_text_add(text, op->state[0].name == NULL ? "" : "\n");
     if (op->notes != NULL) {

@@ -1,6 +1,6 @@
-/* infer: what follows from a layer and the shapes before it: its own shape, its weights, its cost, what an element of it
- * sees of the picture. The layer's shape function says; here its answers are checked, and its refusals get their place:
- * the argument that is at fault, or, where branches disagree, the layer that made one of them differ. */
+/* infer: what follows from a layer and the shapes before it: its own shape, its weights, its cost, what an element of
+ * it sees of the picture. The layer's shape function says; here its answers are checked, and its refusals get their
+ * place: the argument that is at fault, or, where branches disagree, the layer that made one of them differ. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* init: how weights begin. Each element is a function of seed, the tensor's path and its index, so it depends neither on
- * the order of the layers nor on who asks.
+/* init: how weights begin. Each element is a function of seed, the tensor's path and its index, so it depends neither
+ * on the order of the layers nor on who asks.
  *
- * He et al. 2015, arXiv:1502.01852 (variance 2 / fan in) before a rectifier; Glorot, Bengio 2010 (2 / (fan in + fan out))
- * elsewhere; LeCun et al. 1998 (1 / fan in) on request. A uniform distribution of variance v spans sqrt(3 v). */
+ * He et al. 2015, arXiv:1502.01852 (variance 2 / fan in) before a rectifier; Glorot, Bengio 2010 (2 / (fan in + fan
+ * out)) elsewhere; LeCun et al. 1998 (1 / fan in) on request. A uniform distribution of variance v spans sqrt(3 v). */
 #include "graph/build.h"
 
 /* ---- which ---- */

@@ -1,5 +1,5 @@
-/* value: what an expression is worth: numbers, flags, words, dimensions, lists. Names are parameters of the block that is
- * being expanded, then knobs; a lone name that is neither is a word ("same"), whose meaning the layer knows. */
+/* value: what an expression is worth: numbers, flags, words, dimensions, lists. Names are parameters of the block that
+ * is being expanded, then knobs; a lone name that is neither is a word ("same"), whose meaning the layer knows. */
 #include <stdio.h>
 #include <string.h>
 
@@ -111,11 +111,10 @@ strata_status st_build_unknown(const st_build *b, const st_frame *frame, const s
     for (int i = 0; i < b->knob_count && count < ST_COUNT_OF(names); i++) {
         names[count++] = b->knobs[i].name;
     }
-    strata_status status = block == NULL ? st_build_fail(b, frame, name->place, STRATA_SYNTAX,
-                                                         "there is no knob named '%s'", name->text)
-                                         : st_build_fail(b, frame, name->place, STRATA_SYNTAX,
-                                                         "there is no knob and no parameter of %s named '%s'",
-                                                         block->name, name->text);
+    strata_status status =
+        block == NULL ? st_build_fail(b, frame, name->place, STRATA_SYNTAX, "there is no knob named '%s'", name->text)
+                      : st_build_fail(b, frame, name->place, STRATA_SYNTAX,
+                                      "there is no knob and no parameter of %s named '%s'", block->name, name->text);
     st_build_nearest(b, name->text, names, count);
     return status;
 }
@@ -240,8 +239,7 @@ static strata_status equality(st_value *out, st_build *b, const st_frame *frame,
         const st_value *value = i == 0 ? &x : &y;
         if (value->kind == ST_VALUE_WORD && !value->is_quoted && operands[i]->kind == ST_EXPR_NAME &&
             strcmp(value->text, operands[i]->text) == 0) {
-            strata_status status =
-                st_build_unknown(b, frame, frame == NULL ? NULL : frame->block, operands[i]);
+            strata_status status = st_build_unknown(b, frame, frame == NULL ? NULL : frame->block, operands[i]);
             if (b->err != NULL && b->err->hint[0] == '\0') {
                 st_error_hint(b->err, "a word to compare with stands in quotes: \"%s\"", value->text);
             }

@@ -13,6 +13,7 @@ const st_kernels st_kernels_avx512 = {
     .tile_piece = 7,
     .band_bytes = 700 * 1024,
     .in_place_bytes = 1200 * 1024,
+    .stream_bytes = 16 << 20,
     .gradient_bytes = 600 * 1024,
     ST_KERNEL_ENTRIES
 };

@@ -30,6 +30,13 @@ typedef struct st_gemm_run {
     int64_t a, k;
 } st_gemm_run;
 
+/* Memory that is wanted soon: a brick asks for it `step` bytes at a time while it computes, from `at` up to `end`, and
+ * leaves in `at` where it came to. Spread out: a burst would take the buffers that the brick's own misses need. */
+typedef struct st_soon {
+    const char *at, *end;
+    int64_t step;
+} st_soon;
+
 /* c[pixel][0..n-1] = end(sum over runs, then k, of a[pixel + run + k] * b[run, k][0..n-1]), each sum one chain of fused
  * multiply-adds in this order. Georganas et al. 2019, "High-Performance Deep Learning via a Single Building Block",
  * arXiv:1906.06440, whose batch-reduce product this is. */
@@ -42,6 +49,8 @@ typedef struct st_brgemm {
     int n;         /* outputs of this block, 1 to 32 */
     bool is_begun; /* chains continue from what c holds; otherwise from +0 */
     bool is_open;  /* chains go on in a later call: c gets the bare sums, no end */
+    bool streams;  /* whole lines of c go past the caches; the caller calls `fence` before others read them */
+    st_soon *soon; /* or NULL */
     /* The end: y = activation(fma(sum, scale, shift) + residual), flushed. */
     const st_real *scale, *shift;  /* [32]; both or none */
     const st_real *residual;       /* NULL: none */
@@ -55,27 +64,33 @@ typedef struct st_brgemm_weights {
     int row_count;
     int64_t pixels;  /* of a row */
     int64_t x_pixel; /* elements between neighbouring pixels */
-    const st_real *dy; /* [row_count * pixels][32] */
+    const st_real *dy; /* [row_count * pixels], dy_pixel apart */
+    int64_t dy_pixel;
     st_real *dw;       /* [m][32] */
     int64_t m;
-    int n;         /* outputs, 1 to 32; the others of dy are zeros, and those of dw become zeros */
+    int n;         /* outputs, 1 to 32; if fewer than 32, dy has zeros up to there, and so gets dw */
     bool is_begun; /* chains continue from what dw holds */
     const st_real *add[4]; /* at the end: sum = add[i] + sum, i rising: the finished groups of the tree (rule 5) */
     int add_count;
     bool is_last; /* flushed */
+    st_soon *soon; /* or NULL */
 } st_brgemm_weights;
 
-/* brgemm(problem, tile, next): one tile; `next` (or NULL) is prefetched: the rows of the tile that follows on the same
- *     runs when run_count is 1.
+/* brgemm(problem, tile): one tile.
+ * fence(): after streams, before another thread may read.
  * brgemm_weights(problem): all m rows of a block of 32 outputs.
+ * copy(to, to_stride, from, from_stride, rows, columns): to[i * to_stride + j] = from[i * from_stride + j].
  * transpose(to, to_stride, from, from_stride, rows, columns): to[j * to_stride + i] = from[i * from_stride + j].
  * sum_pixels(sums, rows, stride, pixels, c): sums[i] = sums[i] + rows[p * stride + i], a chain over p, for i < c.
  * sum_tree(to, parts, stride, groups, count): to[i] = the balanced tree, neighbours first, over parts[g * stride + i],
  *     g < groups (1, 2, 4 or 8), flushed. `to` may be part 0.
  * peak(rounds): independent fused multiply-adds at full speed; how many floating-point operations they were. */
 #define ST_KERNEL_LIST_BRICK(X)                                                                                        \
-    X(brgemm, void, (const st_brgemm *problem, const st_tile *tile, const st_tile *next))                              \
+    X(brgemm, void, (const st_brgemm *problem, const st_tile *tile))                                                   \
+    X(fence, void, (void))                                                                                             \
     X(brgemm_weights, void, (const st_brgemm_weights *problem))                                                        \
+    X(copy, void,                                                                                                      \
+      (st_real * to, int64_t to_stride, const st_real *from, int64_t from_stride, int64_t rows, int64_t columns))      \
     X(transpose, void,                                                                                                 \
       (st_real * to, int64_t to_stride, const st_real *from, int64_t from_stride, int64_t rows, int64_t columns))      \
     X(sum_pixels, void, (st_real * sums, const st_real *rows, int64_t stride, int64_t pixels, int64_t c))              \
@@ -108,10 +123,13 @@ typedef struct st_lanes_loss {
     st_real smoothing;
 } st_lanes_loss;
 
-/* Scratch of lanes_conv_data in bytes, of lanes_conv_weights in elements (a vector for each weight of a group). That of
- * lanes_fc has 16 * width elements. */
+/* Scratch of lanes_conv and lanes_conv_data in bytes; of lanes_conv_weights in elements: a vector for each weight and output of a group,
+ * and packed rows of dy. That of lanes_fc has 16 * width elements. */
+enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and over: 32 KiB of floats */
+#define ST_LANES_CHAIN_BYTES(conv) ((size_t)((conv)->c * (conv)->r * (conv)->s) * sizeof(int64_t))
 #define ST_LANES_TAPS_BYTES(conv) ((size_t)((conv)->r + (conv)->w * ((conv)->s + 1)) * 3 * sizeof(int64_t))
-#define ST_LANES_SUMS_COUNT(conv) ((size_t)((conv)->c * (conv)->r * (conv)->s * (conv)->k + 4) * ST_LANES)
+#define ST_LANES_SUMS_COUNT(conv)                                                                                      \
+    ((size_t)(((conv)->c * (conv)->r * (conv)->s + 1) * (conv)->k + 6 * (conv)->q) * ST_LANES + ST_LANES_L1_COUNT)
 
 /* lanes_conv, lanes_conv_data, lanes_conv_weights: y, dx, and dw, db (NULL: none) of one block; the last two unflushed.
  * lanes_sum(parts, stride, blocks, to, count): to[i] = the sum of parts[b * stride + i] over the blocks, as a tree.
@@ -121,7 +139,7 @@ typedef struct st_lanes_loss {
 #define ST_KERNEL_LIST_LANES(X)                                                                                        \
     X(lanes_conv, void,                                                                                                \
       (const st_lanes_conv *conv, const st_real *x, const st_real *weight, const st_epilogue *end,                     \
-       const st_real *residual, st_real *y))                                                                           \
+       const st_real *residual, st_real *y, void *scratch))                                                            \
     X(lanes_conv_data, void,                                                                                           \
       (const st_lanes_conv *conv, const st_real *dy, const st_real *weight, st_real *dx, bool add, void *scratch))     \
     X(lanes_conv_weights, void,                                                                                        \
@@ -265,6 +283,7 @@ typedef struct st_kernels {
     int tile_rows, tile_piece;
     size_t band_bytes;     /* a convolution's copied rows: about half of L2 */
     size_t in_place_bytes; /* 1x1: weights that stay in L2 while pixels stream by */
+    size_t stream_bytes;   /* a result at least this large will not be read from a cache: stored past them */
     size_t gradient_bytes; /* a larger gradient of weights is cut into blocks of at most this */
 #define ST_KERNEL_MEMBER(name, type, arguments) type(*name) arguments;
     ST_KERNEL_LIST(ST_KERNEL_MEMBER)

@@ -277,7 +277,10 @@ static inline v16 v16_sum_rows(const v16 row[16]) {
 }
 
 static inline void v16_prefetch(const void *at) {
-    __builtin_prefetch(at);
+    __builtin_prefetch(at, 0, 2);
+}
+static inline void v16_fence(void) {
+    _mm_sfence();
 }
 
 /* ---- vectors of the matrix product ---- */
@@ -292,6 +295,9 @@ static inline vec vec_load(const float *from) {
 }
 static inline void vec_store(float *to, vec a) {
     _mm256_storeu_ps(to, a);
+}
+static inline void vec_stream(float *to, vec a) {
+    _mm256_stream_ps(to, a);
 }
 static inline vec vec_set1(float a) {
     return _mm256_set1_ps(a);

@@ -243,7 +243,10 @@ static inline v16 v16_sum_rows(const v16 row[16]) {
 }
 
 static inline void v16_prefetch(const void *at) {
-    __builtin_prefetch(at);
+    __builtin_prefetch(at, 0, 2);
+}
+static inline void v16_fence(void) {
+    _mm_sfence();
 }
 
 /* ---- vectors of the matrix product ---- */
@@ -258,6 +261,9 @@ static inline vec vec_load(const float *from) {
 }
 static inline void vec_store(float *to, vec a) {
     _mm512_storeu_ps(to, a);
+}
+static inline void vec_stream(float *to, vec a) {
+    _mm512_stream_ps(to, a);
 }
 static inline vec vec_set1(float a) {
     return _mm512_set1_ps(a);

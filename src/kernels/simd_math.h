@@ -1,6 +1,6 @@
-/* simd_math.h: exp, log, tanh and sigmoid of sixteen numbers. Written once on the functions of simd_<isa>.h, so each set
- * gives the same bits: only fma, add, multiply, divide and moves of bits. Polynomials: Remez exchange, own coefficients.
- * Worst errors over all floats (tests/sweep_elementwise.c): exp 1.1 ULP, log 1.0, tanh 2.4, sigmoid 2.5.
+/* simd_math.h: exp, log, tanh and sigmoid of sixteen numbers. Written once on the functions of simd_<isa>.h, so each
+ * set gives the same bits: only fma, add, multiply, divide and moves of bits. Polynomials: Remez exchange, own
+ * coefficients. Worst errors over all floats (tests/sweep_elementwise.c): exp 1.1 ULP, log 1.0, tanh 2.4, sigmoid 2.5.
  *
  * Include after simd_<isa>.h. In double, which only tests use, libm does it. */
 #ifndef ST_SIMD_MATH_H

@@ -408,8 +408,11 @@ static inline v16 v16_sum_rows(const v16 row[16]) {
     return out;
 }
 
+/* Into the second level. */
 static inline void v16_prefetch(const void *at) {
-    __builtin_prefetch(at);
+    __builtin_prefetch(at, 0, 2);
+}
+static inline void v16_fence(void) {
 }
 
 /* ---- vectors of the matrix product: as wide as the registers ---- */
@@ -428,6 +431,9 @@ static inline vec vec_load(const st_real *from) {
 }
 static inline void vec_store(st_real *to, vec a) {
     memcpy(to, &a, sizeof a);
+}
+static inline void vec_stream(st_real *to, vec a) {
+    vec_store(to, a);
 }
 static inline vec vec_set1(st_real a) {
     vec out;

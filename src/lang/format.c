@@ -42,18 +42,15 @@ typedef struct formatter {
 
 /* ---- spaces ---- */
 
-static bool is_arithmetic(st_token_kind kind)
-{
+static bool is_arithmetic(st_token_kind kind) {
     return kind == ST_TOKEN_ADD || kind == ST_TOKEN_SUB || kind == ST_TOKEN_MUL || kind == ST_TOKEN_DIV;
 }
 
-static bool is_comparison(st_token_kind kind)
-{
+static bool is_comparison(st_token_kind kind) {
     return kind >= ST_TOKEN_EQ && kind <= ST_TOKEN_GE;
 }
 
-static bool is_operand(const st_token *token)
-{
+static bool is_operand(const st_token *token) {
     return token->kind == ST_TOKEN_NUMBER || token->kind == ST_TOKEN_STRING || token->kind == ST_TOKEN_PAREN_CLOSE ||
            token->kind == ST_TOKEN_LIST_CLOSE ||
            (token->kind == ST_TOKEN_NAME && (!st_lang_is_reserved(token->start, token->length) ||
@@ -61,14 +58,12 @@ static bool is_operand(const st_token *token)
 }
 
 /* 3x3, but n x n and n-1 x 3. `cross` is not the first token. */
-static bool is_tight_cross(const st_token *cross)
-{
+static bool is_tight_cross(const st_token *cross) {
     return cross[-1].kind == ST_TOKEN_NUMBER && cross[1].kind == ST_TOKEN_NUMBER && !is_arithmetic(cross[2].kind) &&
            !is_arithmetic(cross[-2].kind);
 }
 
-static bool has_space(const formatter *f, const st_token *first, const st_token *at)
-{
+static bool has_space(const formatter *f, const st_token *first, const st_token *at) {
     const st_token *before = at - 1;
     st_token_kind left = before->kind, right = at->kind;
     bool in_list = f->brackets > 0 && f->is_list[f->brackets];
@@ -99,8 +94,7 @@ static bool has_space(const formatter *f, const st_token *first, const st_token 
 /* ---- indentation ---- */
 
 /* `if` at the beginning of a lane, rather than of a step: a '|' comes before the '{'. */
-static bool begins_lane(const st_token *token)
-{
+static bool begins_lane(const st_token *token) {
     if (!st_token_is(token, "if")) {
         return token->kind == ST_TOKEN_BAR;
     }
@@ -110,8 +104,7 @@ static bool begins_lane(const st_token *token)
     return token->kind == ST_TOKEN_BAR;
 }
 
-static const st_token *skip_blank(const st_token *token)
-{
+static const st_token *skip_blank(const st_token *token) {
     while (token->kind == ST_TOKEN_NEWLINE || token->kind == ST_TOKEN_COMMENT) {
         token++;
     }
@@ -119,8 +112,7 @@ static const st_token *skip_blank(const st_token *token)
 }
 
 /* Of a line that begins with `token`; `statement` is the indentation of the line before it. */
-static int indent_of(const formatter *f, const st_token *token, int statement)
-{
+static int indent_of(const formatter *f, const st_token *token, int statement) {
     if (f->brackets > 0) {
         return statement;
     }
@@ -139,8 +131,7 @@ static int indent_of(const formatter *f, const st_token *token, int statement)
     return top->indent + (top->has_lanes && !begins_lane(token) ? 6 : 4);
 }
 
-static void follow(formatter *f, const st_token *token, int indent)
-{
+static void follow(formatter *f, const st_token *token, int indent) {
     if (token->kind == ST_TOKEN_BRACE_OPEN && f->brace_count < BRACE_LIMIT) {
         f->braces[f->brace_count++] = (brace){.indent = indent, .has_lanes = begins_lane(skip_blank(token + 1))};
     } else if (token->kind == ST_TOKEN_BRACE_CLOSE && f->brace_count > 0) {
@@ -155,8 +146,7 @@ static void follow(formatter *f, const st_token *token, int indent)
 
 /* ---- lines ---- */
 
-static void add_comment(line *out, const st_token *comment)
-{
+static void add_comment(line *out, const st_token *comment) {
     out->comment = comment->start;
     out->comment_length = comment->length;
     while (out->comment_length > 0 && strchr(" \t\r", out->comment[out->comment_length - 1]) != NULL) {
@@ -164,8 +154,7 @@ static void add_comment(line *out, const st_token *comment)
     }
 }
 
-static void add_token(formatter *f, const st_token *token)
-{
+static void add_token(formatter *f, const st_token *token) {
     const char *quote = token->kind == ST_TOKEN_STRING ? "\"" : "";
     st_text_add(&f->code, "%s", quote);
     st_text_add_bytes(&f->code, token->start, token->length);
@@ -173,8 +162,7 @@ static void add_token(formatter *f, const st_token *token)
 }
 
 /* Reads one line of tokens, from `at` to the NEWLINE or END after it, which is returned. */
-static const st_token *read_line(formatter *f, const st_token *at, line *out, int statement)
-{
+static const st_token *read_line(formatter *f, const st_token *at, line *out, int statement) {
     const st_token *first = at;
     out->start = f->code.length;
     out->indent = indent_of(f, at, statement);
@@ -196,8 +184,7 @@ static const st_token *read_line(formatter *f, const st_token *at, line *out, in
     return at;
 }
 
-static void read_lines(formatter *f)
-{
+static void read_lines(formatter *f) {
     bool was_empty = false;
     int statement = 0;
     for (const st_token *at = f->tokens; at->kind != ST_TOKEN_END; at += at->kind == ST_TOKEN_NEWLINE) {
@@ -220,8 +207,7 @@ static void read_lines(formatter *f)
 
 /* ---- the result ---- */
 
-static size_t width_of(const char *bytes, size_t length)
-{
+static size_t width_of(const char *bytes, size_t length) {
     size_t width = 0;
     for (size_t i = 0; i < length; i++) {
         width += ((unsigned char)bytes[i] & 0xC0) != 0x80;
@@ -229,14 +215,13 @@ static size_t width_of(const char *bytes, size_t length)
     return width;
 }
 
-static size_t code_width(const formatter *f, const line *at)
-{
-    return (size_t)at->indent + width_of(f->code.bytes + at->start, at->length);
+static size_t code_width(const formatter *f, const line *at) {
+    return (size_t)at->indent + (at->length == 0 ? 0 : width_of(f->code.bytes + at->start, at->length));
 }
 
-/* Lines from `first` on that follow each other without an empty one and are all lets: makes their names equally long. */
-static size_t longest_let(const line *first, const line *end)
-{
+/* Lines from `first` on that follow each other without an empty one and are all lets: makes their names equally long.
+ */
+static size_t longest_let(const line *first, const line *end) {
     size_t longest = 0;
     for (const line *at = first; at < end && at->let_name > 0 && (at == first || !at->empty_before); at++) {
         longest = at->let_name > longest ? at->let_name : longest;
@@ -244,20 +229,17 @@ static size_t longest_let(const line *first, const line *end)
     return longest;
 }
 
-static bool is_aligned(const formatter *f, const line *at)
-{
+static bool is_aligned(const formatter *f, const line *at) {
     return at->comment != NULL && at->length > 0 && code_width(f, at) <= ALIGNED_WIDTH;
 }
 
-static void add_padding(st_text *out, size_t count)
-{
+static void add_padding(st_text *out, size_t count) {
     for (size_t i = 0; i < count; i++) {
         st_text_add(out, " ");
     }
 }
 
-static void write_line(const formatter *f, st_text *out, const line *at, size_t let_width, size_t comment_column)
-{
+static void write_line(const formatter *f, st_text *out, const line *at, size_t let_width, size_t comment_column) {
     const char *code = at->length == 0 ? "" : f->code.bytes + at->start;
     size_t width = code_width(f, at);
     st_text_add(out, at->empty_before ? "\n" : "");
@@ -275,9 +257,7 @@ static void write_line(const formatter *f, st_text *out, const line *at, size_t 
     st_text_add(out, "\n");
 }
 
-/* How much wider a let becomes through alignment, for the column of the comments; 0 for other lines. */
-static void write_lines(const formatter *f, st_text *out)
-{
+static void write_lines(const formatter *f, st_text *out) {
     const line *end = f->lines + f->line_count;
     size_t let_width = 0, column = 0;
     for (const line *at = f->lines; at < end; at++) {
@@ -301,8 +281,7 @@ static void write_lines(const formatter *f, st_text *out)
 /* ---- the whole ---- */
 
 static strata_status collect(st_token **out, size_t *line_count, st_arena *arena, const st_source *source,
-                             strata_error *err)
-{
+                             strata_error *err) {
     size_t count = 2; /* room to look behind the first and beyond the last */
     st_token token, *tokens = NULL;
     for (int pass = 0; pass < 2; pass++) {
@@ -327,8 +306,7 @@ static strata_status collect(st_token **out, size_t *line_count, st_arena *arena
     return STRATA_OK;
 }
 
-static strata_status format_source(char **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+static strata_status format_source(char **out, st_arena *arena, const st_source *source, strata_error *err) {
     st_files files;
     st_token *tokens;
     size_t line_count;
@@ -350,8 +328,7 @@ static strata_status format_source(char **out, st_arena *arena, const st_source 
     return st_text_finish(out, &text, err);
 }
 
-strata_status st_lang_format(char **out, const char *name, const char *text, size_t length, strata_error *err)
-{
+strata_status st_lang_format(char **out, const char *name, const char *text, size_t length, strata_error *err) {
     st_arena *arena;
     *out = NULL;
     ST_TRY(st_arena_create(&arena, err));

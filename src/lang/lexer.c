@@ -10,21 +10,18 @@
 
 #include "lang/tokens.h"
 
-static bool is_digit(char c)
-{
+static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-static bool is_letter(char c)
-{
+static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
 /* ---- places ---- */
 
 /* The text of line `line`, tabs as spaces so that a caret below it stands right. */
-static void copy_line(char *out, size_t capacity, const st_source *source, int line)
-{
+static void copy_line(char *out, size_t capacity, const st_source *source, int line) {
     const char *at = source->text, *end = source->text + source->length;
     for (int i = 1; i < line && at < end; i++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -50,8 +47,7 @@ static void copy_line(char *out, size_t capacity, const st_source *source, int l
     st_text_printable(out, capacity, text, length);
 }
 
-strata_status st_fail_at(strata_error *err, strata_status status, st_place place, const char *format, ...)
-{
+strata_status st_fail_at(strata_error *err, strata_status status, st_place place, const char *format, ...) {
     if (err == NULL) {
         return status;
     }
@@ -72,13 +68,11 @@ strata_status st_fail_at(strata_error *err, strata_status status, st_place place
     return status;
 }
 
-static st_place lexer_place(const st_lexer *lexer)
-{
+static st_place lexer_place(const st_lexer *lexer) {
     return (st_place){.source = lexer->source, .line = lexer->line, .column = lexer->column};
 }
 
-static void advance(st_lexer *lexer, size_t count)
-{
+static void advance(st_lexer *lexer, size_t count) {
     for (size_t i = 0; i < count; i++, lexer->at++) {
         if (((unsigned char)*lexer->at & 0xC0) != 0x80) {
             lexer->column++;
@@ -89,8 +83,7 @@ static void advance(st_lexer *lexer, size_t count)
 /* ---- the whole text ---- */
 
 /* Moves the lexer to the first byte that is not UTF-8; at the end when there is none. */
-static void find_bad_byte(st_lexer *lexer)
-{
+static void find_bad_byte(st_lexer *lexer) {
     while (lexer->at < lexer->end) {
         unsigned char c = (unsigned char)*lexer->at;
         size_t length = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
@@ -106,8 +99,7 @@ static void find_bad_byte(st_lexer *lexer)
     }
 }
 
-strata_status st_lexer_begin(st_lexer *out, const st_source *source, bool keeps_comments, strata_error *err)
-{
+strata_status st_lexer_begin(st_lexer *out, const st_source *source, bool keeps_comments, strata_error *err) {
     *out = (st_lexer){.source = source,
                       .at = source->text,
                       .end = source->text + source->length,
@@ -132,10 +124,9 @@ strata_status st_lexer_begin(st_lexer *out, const st_source *source, bool keeps_
 
 /* ---- numbers ---- */
 
-/* Exact where the digits make at most 15 of them and the power of ten at most 22 (Clinger 1990); the same everywhere. No
- * strtod: it depends on the locale. */
-bool st_lang_number(double *out, const char *digits, size_t length)
-{
+/* Exact where the digits make at most 15 of them and the power of ten at most 22 (Clinger 1990); the same everywhere.
+ * No strtod: it depends on the locale. */
+bool st_lang_number(double *out, const char *digits, size_t length) {
     double mantissa = 0;
     int scale = 0, exponent = 0, used = 0;
     bool is_negative = false;
@@ -179,8 +170,7 @@ bool st_lang_number(double *out, const char *digits, size_t length)
     return *out <= 1e300;
 }
 
-static size_t number_length(const char *at, const char *end)
-{
+static size_t number_length(const char *at, const char *end) {
     const char *start = at;
     while (at < end && is_digit(*at)) {
         at++;
@@ -205,8 +195,7 @@ static size_t number_length(const char *at, const char *end)
 
 /* ---- tokens ---- */
 
-static strata_status skip_comment(size_t *length, st_lexer *lexer, strata_error *err)
-{
+static strata_status skip_comment(size_t *length, st_lexer *lexer, strata_error *err) {
     const char *start = lexer->at;
     while (lexer->at < lexer->end && *lexer->at != '\n') {
         unsigned char c = (unsigned char)*lexer->at;
@@ -220,8 +209,7 @@ static strata_status skip_comment(size_t *length, st_lexer *lexer, strata_error 
     return STRATA_OK;
 }
 
-static strata_status skip_blanks(bool *newline, st_token *comment, st_lexer *lexer, strata_error *err)
-{
+static strata_status skip_blanks(bool *newline, st_token *comment, st_lexer *lexer, strata_error *err) {
     *newline = false;
     comment->kind = ST_TOKEN_END;
     while (lexer->at < lexer->end) {
@@ -254,18 +242,17 @@ static strata_status skip_blanks(bool *newline, st_token *comment, st_lexer *lex
     return STRATA_OK;
 }
 
-static st_token_kind punctuation(const char *at, const char *end, size_t *length)
-{
+static st_token_kind punctuation(const char *at, const char *end, size_t *length) {
     static const struct {
         const char *text;
         st_token_kind kind;
-    } marks[] = {{"==", ST_TOKEN_EQ},        {"!=", ST_TOKEN_NE},         {"<=", ST_TOKEN_LE},
-                 {">=", ST_TOKEN_GE},        {"<", ST_TOKEN_LT},          {">", ST_TOKEN_GT},
-                 {",", ST_TOKEN_COMMA},      {":", ST_TOKEN_COLON},       {"=", ST_TOKEN_EQUALS},
-                 {"|", ST_TOKEN_BAR},        {".", ST_TOKEN_DOT},         {"{", ST_TOKEN_BRACE_OPEN},
+    } marks[] = {{"==", ST_TOKEN_EQ},         {"!=", ST_TOKEN_NE},        {"<=", ST_TOKEN_LE},
+                 {">=", ST_TOKEN_GE},         {"<", ST_TOKEN_LT},         {">", ST_TOKEN_GT},
+                 {",", ST_TOKEN_COMMA},       {":", ST_TOKEN_COLON},      {"=", ST_TOKEN_EQUALS},
+                 {"|", ST_TOKEN_BAR},         {".", ST_TOKEN_DOT},        {"{", ST_TOKEN_BRACE_OPEN},
                  {"}", ST_TOKEN_BRACE_CLOSE}, {"(", ST_TOKEN_PAREN_OPEN}, {")", ST_TOKEN_PAREN_CLOSE},
-                 {"[", ST_TOKEN_LIST_OPEN},  {"]", ST_TOKEN_LIST_CLOSE},  {"+", ST_TOKEN_ADD},
-                 {"-", ST_TOKEN_SUB},        {"*", ST_TOKEN_MUL},         {"/", ST_TOKEN_DIV}};
+                 {"[", ST_TOKEN_LIST_OPEN},   {"]", ST_TOKEN_LIST_CLOSE}, {"+", ST_TOKEN_ADD},
+                 {"-", ST_TOKEN_SUB},         {"*", ST_TOKEN_MUL},        {"/", ST_TOKEN_DIV}};
     for (size_t i = 0; i < ST_COUNT_OF(marks); i++) {
         *length = strlen(marks[i].text);
         if ((size_t)(end - at) >= *length && memcmp(at, marks[i].text, *length) == 0) {
@@ -276,8 +263,7 @@ static st_token_kind punctuation(const char *at, const char *end, size_t *length
     return ST_TOKEN_END;
 }
 
-static strata_status read_word(st_token *out, st_lexer *lexer, strata_error *err)
-{
+static strata_status read_word(st_token *out, st_lexer *lexer, strata_error *err) {
     const char *at = lexer->at;
     while (at < lexer->end && (is_letter(*at) || is_digit(*at))) {
         at++;
@@ -295,8 +281,7 @@ static strata_status read_word(st_token *out, st_lexer *lexer, strata_error *err
     return STRATA_OK;
 }
 
-static strata_status read_number(st_token *out, st_lexer *lexer, strata_error *err)
-{
+static strata_status read_number(st_token *out, st_lexer *lexer, strata_error *err) {
     out->kind = ST_TOKEN_NUMBER;
     out->length = number_length(lexer->at, lexer->end);
     const char *after = lexer->at + out->length;
@@ -305,9 +290,8 @@ static strata_status read_number(st_token *out, st_lexer *lexer, strata_error *e
         while (end < lexer->end && (is_letter(*end) || is_digit(*end)) && end - lexer->at < 40) {
             end++;
         }
-        strata_status status =
-            st_fail_at(err, STRATA_SYNTAX, lexer_place(lexer), "'%.*s' is neither a number nor a name",
-                       (int)(end - lexer->at), lexer->at);
+        strata_status status = st_fail_at(err, STRATA_SYNTAX, lexer_place(lexer),
+                                          "'%.*s' is neither a number nor a name", (int)(end - lexer->at), lexer->at);
         st_error_hint(err, "names begin with a letter");
         return status;
     }
@@ -320,8 +304,7 @@ static strata_status read_number(st_token *out, st_lexer *lexer, strata_error *e
     return STRATA_OK;
 }
 
-static strata_status read_string(st_token *out, st_lexer *lexer, strata_error *err)
-{
+static strata_status read_string(st_token *out, st_lexer *lexer, strata_error *err) {
     const char *start = lexer->at + 1, *end = start;
     while (end < lexer->end && *end != '"' && (unsigned char)*end >= 0x20 && *end != 0x7F) {
         end++;
@@ -336,14 +319,12 @@ static strata_status read_string(st_token *out, st_lexer *lexer, strata_error *e
     return STRATA_OK;
 }
 
-static strata_status read_mark(st_token *out, st_lexer *lexer, strata_error *err)
-{
+static strata_status read_mark(st_token *out, st_lexer *lexer, strata_error *err) {
     out->kind = punctuation(lexer->at, lexer->end, &out->length);
     if (out->length == 0) {
         char shown[8];
         size_t length = 1;
-        while (length < 4 && lexer->at + length < lexer->end &&
-               ((unsigned char)lexer->at[length] & 0xC0) == 0x80) {
+        while (length < 4 && lexer->at + length < lexer->end && ((unsigned char)lexer->at[length] & 0xC0) == 0x80) {
             length++;
         }
         st_text_printable(shown, sizeof(shown), lexer->at, length);
@@ -359,8 +340,7 @@ static strata_status read_mark(st_token *out, st_lexer *lexer, strata_error *err
     return STRATA_OK;
 }
 
-strata_status st_lexer_next(st_token *out, st_lexer *lexer, strata_error *err)
-{
+strata_status st_lexer_next(st_token *out, st_lexer *lexer, strata_error *err) {
     const char *before = lexer->at;
     st_token newline = {.kind = ST_TOKEN_NEWLINE, .line = lexer->line, .column = lexer->column, .start = before};
     st_token comment;
@@ -401,14 +381,12 @@ strata_status st_lexer_next(st_token *out, st_lexer *lexer, strata_error *err)
 
 /* ---- what a token is ---- */
 
-bool st_token_is(const st_token *token, const char *word)
-{
+bool st_token_is(const st_token *token, const char *word) {
     return token->kind == ST_TOKEN_NAME && token->length == strlen(word) &&
            memcmp(token->start, word, token->length) == 0;
 }
 
-void st_token_describe(char *out, size_t capacity, const st_token *token)
-{
+void st_token_describe(char *out, size_t capacity, const st_token *token) {
     if (token->kind == ST_TOKEN_END || token->kind == ST_TOKEN_NEWLINE) {
         snprintf(out, capacity, "the end of the %s", token->kind == ST_TOKEN_END ? "file" : "line");
         return;
@@ -421,8 +399,7 @@ void st_token_describe(char *out, size_t capacity, const st_token *token)
     snprintf(out, capacity, "%s%.*s%s", quote, length, token->start, quote);
 }
 
-bool st_lang_is_reserved(const char *name, size_t length)
-{
+bool st_lang_is_reserved(const char *name, size_t length) {
     static const char *const words[] = {"include", "let", "freeze", "block",  "network", "side", "repeat", "if", "then",
                                         "else",    "and", "or",     "output", "take",    "not",  "yes",    "no", "x"};
     for (size_t i = 0; i < ST_COUNT_OF(words); i++) {

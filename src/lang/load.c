@@ -1,5 +1,5 @@
-/* load: where the text of a net comes from: the zoo, a file, the caller; and what `include` may read. An include names a
- * file at or below the folder of the file that includes it, so a stranger's net reads nothing else. Files of the zoo
+/* load: where the text of a net comes from: the zoo, a file, the caller; and what `include` may read. An include names
+ * a file at or below the folder of the file that includes it, so a stranger's net reads nothing else. Files of the zoo
  * include files of the zoo; a file on disk that includes one which is not there gets the zoo's. */
 #include <stdio.h>
 #include <string.h>
@@ -8,13 +8,11 @@
 
 enum { PATH_LIMIT = 200 };
 
-static bool is_zoo_of(const st_zoo_file *file, const char *path, size_t length)
-{
+static bool is_zoo_of(const st_zoo_file *file, const char *path, size_t length) {
     return strlen(file->path) == length && memcmp(file->path, path, length) == 0;
 }
 
-const st_zoo_file *st_zoo_find(const char *path)
-{
+const st_zoo_file *st_zoo_find(const char *path) {
     for (size_t i = 0; i < st_zoo_file_count; i++) {
         if (is_zoo_of(&st_zoo_files[i], path, strlen(path))) {
             return &st_zoo_files[i];
@@ -24,8 +22,7 @@ const st_zoo_file *st_zoo_find(const char *path)
 }
 
 static strata_status new_source(const st_source **out, st_arena *arena, const char *name, const char *text,
-                                size_t length, bool is_zoo, strata_error *err)
-{
+                                size_t length, bool is_zoo, strata_error *err) {
     st_source *source;
     char *copy;
     ST_TRY(st_arena_alloc(&source, arena, 1, sizeof(*source), err));
@@ -35,13 +32,11 @@ static strata_status new_source(const st_source **out, st_arena *arena, const ch
     return STRATA_OK;
 }
 
-static strata_status zoo_source(const st_source **out, st_arena *arena, const st_zoo_file *file, strata_error *err)
-{
+static strata_status zoo_source(const st_source **out, st_arena *arena, const st_zoo_file *file, strata_error *err) {
     return new_source(out, arena, file->path, file->text, file->length, true, err);
 }
 
-static strata_status disk_source(const st_source **out, st_arena *arena, const char *path, strata_error *err)
-{
+static strata_status disk_source(const st_source **out, st_arena *arena, const char *path, strata_error *err) {
     char *text;
     size_t length;
     ST_TRY(st_file_read(&text, &length, arena, path, ST_LANG_TEXT_LIMIT, err));
@@ -50,8 +45,7 @@ static strata_status disk_source(const st_source **out, st_arena *arena, const c
 
 /* ---- include ---- */
 
-void st_files_begin(st_files *files, st_arena *arena)
-{
+void st_files_begin(st_files *files, st_arena *arena) {
     *files = (st_files){.arena = arena};
     files->let_end = &files->lets;
     files->block_end = &files->blocks;
@@ -59,8 +53,7 @@ void st_files_begin(st_files *files, st_arena *arena)
 }
 
 /* NULL when the path stays below its folder, else what is wrong with it. */
-static const char *path_fault(const char *path)
-{
+static const char *path_fault(const char *path) {
     if (path[0] == '\0') {
         return "it is empty";
     }
@@ -83,8 +76,7 @@ static const char *path_fault(const char *path)
     return strchr(path, '\\') != NULL ? "folders are separated by '/'" : NULL;
 }
 
-static strata_status missing_include(st_files *files, const char *path, st_place place, strata_error *err)
-{
+static strata_status missing_include(st_files *files, const char *path, st_place place, strata_error *err) {
     const char **names;
     ST_TRY(st_arena_alloc(&names, files->arena, st_zoo_file_count + 1, sizeof(*names), err));
     for (size_t i = 0; i < st_zoo_file_count; i++) {
@@ -99,16 +91,14 @@ static strata_status missing_include(st_files *files, const char *path, st_place
 }
 
 /* The path below the folder of the including file. */
-static strata_status joined(char **out, st_files *files, const st_source *from, const char *path, strata_error *err)
-{
+static strata_status joined(char **out, st_files *files, const st_source *from, const char *path, strata_error *err) {
     const char *slash = strrchr(from->name, '/');
     int folder = slash == NULL ? 0 : (int)(slash - from->name) + 1;
     return st_arena_printf(out, files->arena, err, "%.*s%s", folder, from->name, path);
 }
 
 static strata_status find_include(const st_source **out, st_files *files, const char *path, st_place place,
-                                  strata_error *err)
-{
+                                  strata_error *err) {
     char *name;
     const st_source *from = files->open[files->open_count - 1];
     ST_TRY(joined(&name, files, from, path, err));
@@ -130,8 +120,7 @@ static strata_status find_include(const st_source **out, st_files *files, const 
 }
 
 strata_status st_files_include(const st_source **out, st_files *files, const char *path, st_place place,
-                               strata_error *err)
-{
+                               strata_error *err) {
     *out = NULL;
     const char *fault = path_fault(path);
     if (fault != NULL) {
@@ -164,8 +153,7 @@ strata_status st_files_include(const st_source **out, st_files *files, const cha
 /* ---- whole nets ---- */
 
 /* The comment at the head of the file: its lines up to the first that is not one, '#' and a space taken off. */
-static strata_status head_comment(const char **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+static strata_status head_comment(const char **out, st_arena *arena, const st_source *source, strata_error *err) {
     char *text;
     ST_TRY(st_arena_text(&text, arena, source->text, source->length, err));
     const char *at = text, *end = text + source->length;
@@ -190,8 +178,7 @@ static strata_status head_comment(const char **out, st_arena *arena, const st_so
     return STRATA_OK;
 }
 
-static strata_status parse_source(const st_tree **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+static strata_status parse_source(const st_tree **out, st_arena *arena, const st_source *source, strata_error *err) {
     st_files files;
     st_tree *tree;
     *out = NULL;
@@ -211,8 +198,7 @@ static strata_status parse_source(const st_tree **out, st_arena *arena, const st
 }
 
 /* Nets, not the files of blocks that they include. */
-static strata_status unknown_net(st_arena *arena, const char *name, strata_error *err)
-{
+static strata_status unknown_net(st_arena *arena, const char *name, strata_error *err) {
     const char **names;
     size_t count = 0;
     ST_TRY(st_arena_alloc(&names, arena, st_zoo_file_count + 1, sizeof(*names), err));
@@ -235,13 +221,11 @@ static strata_status unknown_net(st_arena *arena, const char *name, strata_error
     return STRATA_MISSING;
 }
 
-strata_status st_lang_load(const st_tree **out, st_arena *arena, const char *name_or_path, strata_error *err)
-{
+strata_status st_lang_load(const st_tree **out, st_arena *arena, const char *name_or_path, strata_error *err) {
     const st_source *source;
     char *path;
     size_t length = strlen(name_or_path);
-    bool is_path = strchr(name_or_path, '/') != NULL ||
-                   (length > 4 && strcmp(name_or_path + length - 4, ".net") == 0);
+    bool is_path = strchr(name_or_path, '/') != NULL || (length > 4 && strcmp(name_or_path + length - 4, ".net") == 0);
     *out = NULL;
     if (is_path) {
         ST_TRY(disk_source(&source, arena, name_or_path, err));
@@ -262,8 +246,7 @@ strata_status st_lang_load(const st_tree **out, st_arena *arena, const char *nam
 }
 
 strata_status st_lang_parse(const st_tree **out, st_arena *arena, const char *name, const char *text, size_t length,
-                            strata_error *err)
-{
+                            strata_error *err) {
     const st_source *source;
     char *copy;
     *out = NULL;
@@ -276,15 +259,13 @@ strata_status st_lang_parse(const st_tree **out, st_arena *arena, const char *na
 
 /* A text from the command line. */
 static strata_status option_source(const st_source **out, st_arena *arena, const char *name, const char *text,
-                                   strata_error *err)
-{
+                                   strata_error *err) {
     char *copy;
     ST_TRY(st_arena_text(&copy, arena, text, strlen(text), err));
     return new_source(out, arena, name, copy, strlen(text), true, err);
 }
 
-strata_status st_lang_settings(const st_let **out, st_arena *arena, const char *settings, strata_error *err)
-{
+strata_status st_lang_settings(const st_let **out, st_arena *arena, const char *settings, strata_error *err) {
     const st_source *source;
     *out = NULL;
     if (settings == NULL) {
@@ -294,8 +275,7 @@ strata_status st_lang_settings(const st_let **out, st_arena *arena, const char *
     return st_parse_settings(out, arena, source, err);
 }
 
-strata_status st_lang_freeze(const st_freeze **out, st_arena *arena, const char *paths, strata_error *err)
-{
+strata_status st_lang_freeze(const st_freeze **out, st_arena *arena, const char *paths, strata_error *err) {
     const st_source *source;
     *out = NULL;
     if (paths == NULL) {
@@ -306,8 +286,7 @@ strata_status st_lang_freeze(const st_freeze **out, st_arena *arena, const char 
 }
 
 strata_status st_lang_parse_value(const st_expr **out, st_arena *arena, const char *name, const char *text,
-                                  strata_error *err)
-{
+                                  strata_error *err) {
     const st_source *source;
     *out = NULL;
     ST_TRY(new_source(&source, arena, name, text, strlen(text), true, err));

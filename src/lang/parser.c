@@ -14,9 +14,9 @@ typedef struct parser {
     strata_error *err;
     st_lexer lexer;
     st_token last, now, next; /* last: consumed */
-    int depth;        /* of braces and expressions */
-    int operators;    /* in the value being parsed */
-    bool is_settings; /* a line of --set, where values are separated by spaces alone */
+    int depth;                /* of braces and expressions */
+    int operators;            /* in the value being parsed */
+    bool is_settings;         /* a line of --set, where values are separated by spaces alone */
 } parser;
 
 static strata_status chain(parser *p, bool in_lane, const st_expr **next_lane, const st_syntax **out);
@@ -25,47 +25,40 @@ static strata_status parse_dims(parser *p, st_expr **out);
 
 /* ---- tokens ---- */
 
-static st_place place_of(const parser *p, const st_token *token)
-{
+static st_place place_of(const parser *p, const st_token *token) {
     return (st_place){.source = p->lexer.source, .line = token->line, .column = token->column};
 }
 
-static strata_status advance(parser *p)
-{
+static strata_status advance(parser *p) {
     p->last = p->now;
     p->now = p->next;
     return st_lexer_next(&p->next, &p->lexer, p->err);
 }
 
-static strata_status skip_newlines(parser *p)
-{
+static strata_status skip_newlines(parser *p) {
     while (p->now.kind == ST_TOKEN_NEWLINE) {
         ST_TRY(advance(p));
     }
     return STRATA_OK;
 }
 
-static bool is_word(const parser *p, const char *word)
-{
+static bool is_word(const parser *p, const char *word) {
     return st_token_is(&p->now, word);
 }
 
-static bool begins_declaration(const st_token *token)
-{
+static bool begins_declaration(const st_token *token) {
     return st_token_is(token, "block") || st_token_is(token, "network") || st_token_is(token, "let") ||
            st_token_is(token, "include") || st_token_is(token, "freeze");
 }
 
 /* "expected WHAT, found 'x'" at the current token. */
-static strata_status unexpected(parser *p, const char *what)
-{
+static strata_status unexpected(parser *p, const char *what) {
     char found[64];
     st_token_describe(found, sizeof(found), &p->now);
     return st_fail_at(p->err, STRATA_SYNTAX, place_of(p, &p->now), "expected %s, found %s", what, found);
 }
 
-static strata_status take_name(parser *p, const char *what, const char **out, st_place *place)
-{
+static strata_status take_name(parser *p, const char *what, const char **out, st_place *place) {
     if (p->now.kind != ST_TOKEN_NAME) {
         return unexpected(p, what);
     }
@@ -81,8 +74,7 @@ static strata_status take_name(parser *p, const char *what, const char **out, st
     return advance(p);
 }
 
-static strata_status deeper(parser *p)
-{
+static strata_status deeper(parser *p) {
     if (++p->depth > ST_LANG_DEPTH_LIMIT) {
         return st_fail_at(p->err, STRATA_SYNTAX, place_of(p, &p->now), "nesting is deeper than %d",
                           ST_LANG_DEPTH_LIMIT);
@@ -94,23 +86,22 @@ static strata_status deeper(parser *p)
 
 typedef struct open_brace {
     st_token token;
-    int indent; /* column of the first token of its line */
+    int indent;       /* column of the first token of its line */
+    bool shares_line; /* with another that it is inside of, or that is inside of it: either may be one too many */
 } open_brace;
 
 /* A line at or left of its own opening line that does not begin with the closing brace says that the brace above it was
  * meant to be closed before. */
-static bool is_outside(const st_token *token, const open_brace *brace)
-{
+static bool is_outside(const st_token *token, const open_brace *brace) {
     if (!token->is_first || token->line == brace->token.line) {
         return false;
     }
     return token->kind == ST_TOKEN_BRACE_CLOSE ? token->column < brace->indent : token->column <= brace->indent;
 }
 
-/* Reads the text again from its beginning and reports the first brace whose lines end before it is closed; otherwise the
- * innermost that is open at the end. */
-static strata_status report_unclosed(parser *p)
-{
+/* Reads the text again from its beginning and reports the first brace whose lines end before it is closed; otherwise
+ * the innermost that is open at the end. */
+static strata_status report_unclosed(parser *p) {
     open_brace open[ST_LANG_DEPTH_LIMIT + 1];
     int count = 0, indent = 1, last_line = 1;
     st_lexer lexer;
@@ -123,8 +114,7 @@ static strata_status report_unclosed(parser *p)
         }
         indent = token.is_first ? token.column : indent;
         bool outside = count > 0 && token.kind != ST_TOKEN_END && is_outside(&token, &open[count - 1]);
-        bool has_twin = count > 1 && open[count - 2].token.line == open[count - 1].token.line;
-        if (outside && !has_twin && open[count - 1].token.line != last_line) {
+        if (outside && !open[count - 1].shares_line && open[count - 1].token.line != last_line) {
             st_place place = {p->lexer.source, last_line + 1, open[count - 1].indent};
             return st_fail_at(p->err, STRATA_SYNTAX, place, "expected '}' here, to close the '{' of line %d",
                               open[count - 1].token.line);
@@ -133,7 +123,9 @@ static strata_status report_unclosed(parser *p)
             break;
         }
         if (token.kind == ST_TOKEN_BRACE_OPEN && count <= ST_LANG_DEPTH_LIMIT) {
-            open[count++] = (open_brace){.token = token, .indent = indent};
+            bool shares = count > 0 && open[count - 1].token.line == token.line;
+            open[count++] = (open_brace){.token = token, .indent = indent, .shares_line = shares};
+            open[count > 1 ? count - 2 : 0].shares_line |= shares;
         } else if (token.kind == ST_TOKEN_BRACE_CLOSE && count > 0) {
             count--;
         }
@@ -145,8 +137,7 @@ static strata_status report_unclosed(parser *p)
     return st_fail_at(p->err, STRATA_SYNTAX, place_of(p, &open[count - 1].token), "this '{' is never closed");
 }
 
-static strata_status open_brace_now(parser *p, const char *after)
-{
+static strata_status open_brace_now(parser *p, const char *after) {
     if (p->now.kind != ST_TOKEN_BRACE_OPEN) {
         char what[96];
         snprintf(what, sizeof(what), "'{' after %s", after);
@@ -156,8 +147,7 @@ static strata_status open_brace_now(parser *p, const char *after)
     return advance(p);
 }
 
-static strata_status close_brace(parser *p)
-{
+static strata_status close_brace(parser *p) {
     if (p->now.kind == ST_TOKEN_BRACE_CLOSE) {
         p->depth--;
         return advance(p);
@@ -170,16 +160,14 @@ static strata_status close_brace(parser *p)
 
 /* ---- expressions ---- */
 
-static strata_status new_expr(parser *p, st_expr_kind kind, const st_token *token, st_expr **out)
-{
+static strata_status new_expr(parser *p, st_expr_kind kind, const st_token *token, st_expr **out) {
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     (*out)->kind = kind;
     (*out)->place = place_of(p, token);
     return STRATA_OK;
 }
 
-static strata_status close_bracket(parser *p, st_token_kind kind, const char *mark, const st_token *open)
-{
+static strata_status close_bracket(parser *p, st_token_kind kind, const char *mark, const st_token *open) {
     if (p->now.kind == kind) {
         return advance(p);
     }
@@ -192,8 +180,7 @@ static strata_status close_bracket(parser *p, st_token_kind kind, const char *ma
 
 /* "[" { atom } "]" */
 static strata_status parse_atom(parser *p, st_expr **out);
-static strata_status parse_list(parser *p, st_expr **out)
-{
+static strata_status parse_list(parser *p, st_expr **out) {
     st_token open = p->now;
     ST_TRY(new_expr(p, ST_EXPR_LIST, &open, out));
     ST_TRY(advance(p));
@@ -214,8 +201,7 @@ static strata_status parse_list(parser *p, st_expr **out)
 }
 
 /* "if" value "then" dims "else" dims */
-static strata_status parse_choice(parser *p, st_expr **out)
-{
+static strata_status parse_choice(parser *p, st_expr **out) {
     ST_TRY(new_expr(p, ST_EXPR_IF, &p->now, out));
     ST_TRY(advance(p));
     st_expr *condition, *yes, *no;
@@ -236,8 +222,7 @@ static strata_status parse_choice(parser *p, st_expr **out)
     return STRATA_OK;
 }
 
-static strata_status parse_leaf(parser *p, st_expr **out)
-{
+static strata_status parse_leaf(parser *p, st_expr **out) {
     st_expr_kind kind = p->now.kind == ST_TOKEN_NUMBER   ? ST_EXPR_NUMBER
                         : p->now.kind == ST_TOKEN_STRING ? ST_EXPR_STRING
                         : is_word(p, "yes")              ? ST_EXPR_YES
@@ -259,8 +244,7 @@ static strata_status parse_leaf(parser *p, st_expr **out)
 
 /* atom = NUMBER | STRING | NAME | "yes" | "no" | "(" value ")" | "[" { atom } "]" | "-" atom
  *      | "if" value "then" dims "else" dims . */
-static strata_status parse_atom(parser *p, st_expr **out)
-{
+static strata_status parse_atom(parser *p, st_expr **out) {
     ST_TRY(deeper(p));
     if (p->now.kind == ST_TOKEN_PAREN_OPEN) {
         st_token open = p->now;
@@ -298,8 +282,7 @@ static const struct {
                  {ST_TOKEN_ADD, "+", ST_OPERATOR_ADD, 5},  {ST_TOKEN_SUB, "-", ST_OPERATOR_SUB, 5},
                  {ST_TOKEN_MUL, "*", ST_OPERATOR_MUL, 6},  {ST_TOKEN_DIV, "/", ST_OPERATOR_DIV, 6}};
 
-static bool operator_at(const st_token *token, int level, st_operator *op)
-{
+static bool operator_at(const st_token *token, int level, st_operator *op) {
     for (size_t i = 0; i < ST_COUNT_OF(operators); i++) {
         if (operators[i].level == level && operators[i].token == token->kind &&
             (token->kind != ST_TOKEN_NAME || st_token_is(token, operators[i].word))) {
@@ -311,8 +294,7 @@ static bool operator_at(const st_token *token, int level, st_operator *op)
 }
 
 /* left = next { operator next }, left to right; `level` says which operators. Comparisons do not chain. */
-static strata_status parse_binary(parser *p, int level, strata_status (*next)(parser *, st_expr **), st_expr **out)
-{
+static strata_status parse_binary(parser *p, int level, strata_status (*next)(parser *, st_expr **), st_expr **out) {
     ST_TRY(next(p, out));
     st_operator op;
     while (operator_at(&p->now, level, &op)) {
@@ -333,20 +315,17 @@ static strata_status parse_binary(parser *p, int level, strata_status (*next)(pa
 }
 
 /* product = atom { ( "*" | "/" ) atom } . */
-static strata_status parse_product(parser *p, st_expr **out)
-{
+static strata_status parse_product(parser *p, st_expr **out) {
     return parse_binary(p, 6, parse_atom, out);
 }
 
 /* sum = product { ( "+" | "-" ) product } . */
-static strata_status parse_sum(parser *p, st_expr **out)
-{
+static strata_status parse_sum(parser *p, st_expr **out) {
     return parse_binary(p, 5, parse_product, out);
 }
 
 /* dims = sum { "x" sum } . */
-static strata_status parse_dims(parser *p, st_expr **out)
-{
+static strata_status parse_dims(parser *p, st_expr **out) {
     ST_TRY(parse_sum(p, out));
     if (p->now.kind != ST_TOKEN_CROSS) {
         return STRATA_OK;
@@ -365,13 +344,11 @@ static strata_status parse_dims(parser *p, st_expr **out)
     return STRATA_OK;
 }
 
-static strata_status parse_comparison(parser *p, st_expr **out)
-{
+static strata_status parse_comparison(parser *p, st_expr **out) {
     return parse_binary(p, 3, parse_dims, out);
 }
 
-static strata_status parse_not(parser *p, st_expr **out)
-{
+static strata_status parse_not(parser *p, st_expr **out) {
     if (!is_word(p, "not")) {
         return parse_comparison(p, out);
     }
@@ -386,22 +363,19 @@ static strata_status parse_not(parser *p, st_expr **out)
     return STRATA_OK;
 }
 
-static strata_status parse_and(parser *p, st_expr **out)
-{
+static strata_status parse_and(parser *p, st_expr **out) {
     return parse_binary(p, 1, parse_not, out);
 }
 
 /* value = the usual: or < and < not < ( == != < <= > >= ) < dims . */
-static strata_status parse_value(parser *p, st_expr **out)
-{
+static strata_status parse_value(parser *p, st_expr **out) {
     return parse_binary(p, 0, parse_and, out);
 }
 
 /* ---- steps ---- */
 
 /* An argument that begins here. `if`, `else` and the other words of the language end a list of arguments. */
-static bool begins_arg(const parser *p)
-{
+static bool begins_arg(const parser *p) {
     switch (p->now.kind) {
     case ST_TOKEN_NUMBER:
     case ST_TOKEN_STRING:
@@ -409,16 +383,15 @@ static bool begins_arg(const parser *p)
     case ST_TOKEN_LIST_OPEN:
         return true;
     case ST_TOKEN_NAME:
-        return p->next.kind != ST_TOKEN_COLON && (is_word(p, "yes") || is_word(p, "no") ||
-                                                  !st_lang_is_reserved(p->now.start, p->now.length));
+        return p->next.kind != ST_TOKEN_COLON &&
+               (is_word(p, "yes") || is_word(p, "no") || !st_lang_is_reserved(p->now.start, p->now.length));
     default:
         return false;
     }
 }
 
 /* arg = NAME "=" dims | dims . */
-static strata_status parse_arg(parser *p, st_arg **out)
-{
+static strata_status parse_arg(parser *p, st_arg **out) {
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     (*out)->place = place_of(p, &p->now);
     if (p->now.kind == ST_TOKEN_NAME && p->next.kind == ST_TOKEN_EQUALS) {
@@ -433,8 +406,7 @@ static strata_status parse_arg(parser *p, st_arg **out)
     return STRATA_OK;
 }
 
-static strata_status parse_args(parser *p, const char *owner, const st_arg **out)
-{
+static strata_status parse_args(parser *p, const char *owner, const st_arg **out) {
     const st_arg **end = out;
     const char *key = NULL;
     int count = 0;
@@ -450,8 +422,9 @@ static strata_status parse_args(parser *p, const char *owner, const st_arg **out
         if (key != NULL && arg->key == NULL) {
             st_fail_at(p->err, STRATA_SYNTAX, arg->place, "%s after '%s=': values come before key=value pairs", found,
                        key);
-            st_error_hint(p->err, arg->value->kind == ST_EXPR_NAME ? "layers are separated by a comma: %s ..., %s"
-                                                                   : "a key has one value: %s key=value",
+            st_error_hint(p->err,
+                          arg->value->kind == ST_EXPR_NAME ? "layers are separated by a comma: %s ..., %s"
+                                                           : "a key has one value: %s key=value",
                           owner, arg->value->kind == ST_EXPR_NAME ? arg->value->text : "");
             return STRATA_SYNTAX;
         }
@@ -463,8 +436,7 @@ static strata_status parse_args(parser *p, const char *owner, const st_arg **out
 }
 
 /* lane = [ "if" value ] "|" chain . */
-static strata_status parse_lane(parser *p, const char *owner, const st_expr **condition, st_lane **out)
-{
+static strata_status parse_lane(parser *p, const char *owner, const st_expr **condition, st_lane **out) {
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     (*out)->place = *condition != NULL ? (*condition)->place : place_of(p, &p->now);
     (*out)->condition = *condition;
@@ -486,8 +458,7 @@ static strata_status parse_lane(parser *p, const char *owner, const st_expr **co
 }
 
 /* layer = NAME { arg } [ "{" lane { lane } "}" ] . */
-static strata_status parse_layer(parser *p, st_syntax *step)
-{
+static strata_status parse_layer(parser *p, st_syntax *step) {
     step->kind = ST_STEP_LAYER;
     ST_TRY(take_name(p, "a layer", &step->name, &step->name_place));
     ST_TRY(parse_args(p, step->name, &step->args));
@@ -510,16 +481,14 @@ static strata_status parse_layer(parser *p, st_syntax *step)
     return close_brace(p);
 }
 
-static strata_status braced_chain(parser *p, const char *after, const st_syntax **out)
-{
+static strata_status braced_chain(parser *p, const char *after, const st_syntax **out) {
     ST_TRY(open_brace_now(p, after));
     ST_TRY(chain(p, false, NULL, out));
     return close_brace(p);
 }
 
 /* "repeat" dims "{" chain "}" */
-static strata_status parse_repeat(parser *p, st_syntax *step)
-{
+static strata_status parse_repeat(parser *p, st_syntax *step) {
     step->kind = ST_STEP_REPEAT;
     ST_TRY(advance(p));
     st_expr *count;
@@ -533,8 +502,7 @@ static strata_status parse_repeat(parser *p, st_syntax *step)
 }
 
 /* [ "else" "{" chain "}" ], also on the line after the '}'. */
-static strata_status parse_else(parser *p, st_syntax *step)
-{
+static strata_status parse_else(parser *p, st_syntax *step) {
     if (p->now.kind == ST_TOKEN_NEWLINE && st_token_is(&p->next, "else")) {
         ST_TRY(advance(p));
     }
@@ -546,8 +514,7 @@ static strata_status parse_else(parser *p, st_syntax *step)
 }
 
 /* "output" NAME { arg } | "take" NAME */
-static strata_status parse_named(parser *p, st_step_kind kind, st_syntax *step)
-{
+static strata_status parse_named(parser *p, st_step_kind kind, st_syntax *step) {
     step->kind = kind;
     ST_TRY(advance(p));
     bool is_key = p->now.kind == ST_TOKEN_NAME && p->next.kind == ST_TOKEN_EQUALS;
@@ -561,8 +528,7 @@ static strata_status parse_named(parser *p, st_step_kind kind, st_syntax *step)
 
 /* step = [ NAME ":" ] ( layer | "{" chain "}" | "side" { arg } "{" chain "}" )
  *      | "repeat" dims "{" chain "}" | "output" NAME { arg } | "take" NAME . */
-static strata_status parse_step(parser *p, st_syntax *step)
-{
+static strata_status parse_step(parser *p, st_syntax *step) {
     step->place = place_of(p, &p->now);
     if (p->now.kind == ST_TOKEN_NAME && p->next.kind == ST_TOKEN_COLON) {
         st_place place;
@@ -597,22 +563,19 @@ static strata_status parse_step(parser *p, st_syntax *step)
 }
 
 /* "if" value "{" chain "}" [ "else" "{" chain "}" ], whose condition has been read. */
-static strata_status parse_if(parser *p, st_syntax *step)
-{
+static strata_status parse_if(parser *p, st_syntax *step) {
     step->kind = ST_STEP_IF;
     ST_TRY(braced_chain(p, "the condition of 'if'", &step->chain));
     return parse_else(p, step);
 }
 
-static bool ends_chain(const parser *p, bool in_lane)
-{
+static bool ends_chain(const parser *p, bool in_lane) {
     return p->now.kind == ST_TOKEN_BRACE_CLOSE || p->now.kind == ST_TOKEN_END ||
            (in_lane && p->now.kind == ST_TOKEN_BAR) || begins_declaration(&p->now);
 }
 
 /* After a step: ',' or a new line, or the end of the chain. */
-static strata_status separator(parser *p, bool in_lane)
-{
+static strata_status separator(parser *p, bool in_lane) {
     if (p->now.kind == ST_TOKEN_COMMA) {
         ST_TRY(advance(p));
         ST_TRY(skip_newlines(p));
@@ -632,8 +595,7 @@ static strata_status separator(parser *p, bool in_lane)
 
 /* chain = [ step { ( "," | NEWLINE ) step } ] .
  * In a lane, "if" value "|" ends it: the condition of the next lane goes to *next_lane. */
-static strata_status chain(parser *p, bool in_lane, const st_expr **next_lane, const st_syntax **out)
-{
+static strata_status chain(parser *p, bool in_lane, const st_expr **next_lane, const st_syntax **out) {
     ST_TRY(skip_newlines(p));
     while (!ends_chain(p, in_lane)) {
         st_syntax *step;
@@ -663,8 +625,7 @@ static strata_status chain(parser *p, bool in_lane, const st_expr **next_lane, c
 /* ---- declarations ---- */
 
 /* include = "include" STRING . */
-static strata_status parse_include(parser *p)
-{
+static strata_status parse_include(parser *p) {
     ST_TRY(advance(p));
     if (p->now.kind != ST_TOKEN_STRING) {
         return unexpected(p, "the name of a file in quotes after 'include'");
@@ -683,8 +644,7 @@ static strata_status parse_include(parser *p)
 }
 
 /* let = "let" NAME "=" value . */
-static strata_status parse_let(parser *p, st_let **out)
-{
+static strata_status parse_let(parser *p, st_let **out) {
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     ST_TRY(take_name(p, "the name of a knob", &(*out)->name, &(*out)->place));
     if (p->now.kind != ST_TOKEN_EQUALS) {
@@ -699,8 +659,7 @@ static strata_status parse_let(parser *p, st_let **out)
 }
 
 /* path = NAME { "." ( NAME | NUMBER ) } , without spaces. */
-static strata_status parse_path(parser *p, const char **out, st_place *place)
-{
+static strata_status parse_path(parser *p, const char **out, st_place *place) {
     if (p->now.kind != ST_TOKEN_NAME) {
         return unexpected(p, "a path such as conv1 or layer1.0");
     }
@@ -708,8 +667,7 @@ static strata_status parse_path(parser *p, const char **out, st_place *place)
     const char *start = p->now.start, *end = start + p->now.length;
     ST_TRY(advance(p));
     while (p->now.kind == ST_TOKEN_DOT && p->now.start == end) {
-        bool follows = p->next.start == end + 1 &&
-                       (p->next.kind == ST_TOKEN_NAME || p->next.kind == ST_TOKEN_NUMBER);
+        bool follows = p->next.start == end + 1 && (p->next.kind == ST_TOKEN_NAME || p->next.kind == ST_TOKEN_NUMBER);
         ST_TRY(advance(p));
         if (!follows) {
             return unexpected(p, "a name or a number after '.'");
@@ -724,8 +682,7 @@ static strata_status parse_path(parser *p, const char **out, st_place *place)
 }
 
 /* freeze = "freeze" ( path { path } | "all" "except" path { path } ) . */
-static strata_status parse_freeze(parser *p, st_freeze **out)
-{
+static strata_status parse_freeze(parser *p, st_freeze **out) {
     enum { PATHS = 256 };
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     const char **paths;
@@ -751,8 +708,7 @@ static strata_status parse_freeze(parser *p, st_freeze **out)
 }
 
 /* block = "block" NAME { NAME [ "=" dims ] } "{" chain "}" . */
-static strata_status parse_block(parser *p, st_block **out)
-{
+static strata_status parse_block(parser *p, st_block **out) {
     ST_TRY(st_arena_alloc(out, p->arena, 1, sizeof(**out), p->err));
     ST_TRY(take_name(p, "the name of a block", &(*out)->name, &(*out)->place));
     const st_param_decl **end = &(*out)->params;
@@ -766,8 +722,8 @@ static strata_status parse_block(parser *p, st_block **out)
         ST_TRY(take_name(p, "a parameter or '{'", &param->name, &param->place));
         for (const st_param_decl *other = (*out)->params; other != NULL; other = other->next) {
             if (strcmp(other->name, param->name) == 0) {
-                return st_fail_at(p->err, STRATA_SYNTAX, param->place, "block %s has two parameters '%s'",
-                                  (*out)->name, param->name);
+                return st_fail_at(p->err, STRATA_SYNTAX, param->place, "block %s has two parameters '%s'", (*out)->name,
+                                  param->name);
             }
         }
         if (p->now.kind == ST_TOKEN_EQUALS) {
@@ -796,8 +752,7 @@ typedef struct declarations {
     const char *closed;
 } declarations;
 
-static strata_status add_let(parser *p, declarations *own)
-{
+static strata_status add_let(parser *p, declarations *own) {
     st_let *let;
     ST_TRY(advance(p));
     ST_TRY(parse_let(p, &let));
@@ -812,8 +767,7 @@ static strata_status add_let(parser *p, declarations *own)
     return STRATA_OK;
 }
 
-static strata_status add_freeze(parser *p, declarations *own)
-{
+static strata_status add_freeze(parser *p, declarations *own) {
     st_freeze *freeze;
     ST_TRY(advance(p));
     ST_TRY(parse_freeze(p, &freeze));
@@ -822,8 +776,7 @@ static strata_status add_freeze(parser *p, declarations *own)
     return STRATA_OK;
 }
 
-static strata_status add_block(parser *p, declarations *own)
-{
+static strata_status add_block(parser *p, declarations *own) {
     st_block *block;
     ST_TRY(advance(p));
     ST_TRY(parse_block(p, &block));
@@ -841,8 +794,7 @@ static strata_status add_block(parser *p, declarations *own)
 }
 
 /* network = "network" NAME "{" chain "}" . */
-static strata_status add_network(parser *p, declarations *own)
-{
+static strata_status add_network(parser *p, declarations *own) {
     const char *name;
     st_place place;
     const st_syntax *steps = NULL;
@@ -863,8 +815,7 @@ static strata_status add_network(parser *p, declarations *own)
 }
 
 /* A step outside of a network: most often the '}' before it closed too much. */
-static strata_status stray_step(parser *p, const declarations *own)
-{
+static strata_status stray_step(parser *p, const declarations *own) {
     char found[64];
     st_token_describe(found, sizeof(found), &p->now);
     if (own->closed != NULL && (p->now.column > 1 || p->now.kind == ST_TOKEN_BRACE_CLOSE)) {
@@ -878,8 +829,7 @@ static strata_status stray_step(parser *p, const declarations *own)
     return status;
 }
 
-static strata_status parse_declaration(parser *p, declarations *own)
-{
+static strata_status parse_declaration(parser *p, declarations *own) {
     if (++p->files->declaration_count > ST_LANG_DECLARATION_LIMIT) {
         return st_fail_at(p->err, STRATA_SYNTAX, place_of(p, &p->now), "a net has at most %d declarations",
                           ST_LANG_DECLARATION_LIMIT);
@@ -897,8 +847,7 @@ static strata_status parse_declaration(parser *p, declarations *own)
 }
 
 /* file = { include | let | freeze | block | network } . */
-static strata_status parse_file(parser *p)
-{
+static strata_status parse_file(parser *p) {
     declarations own = {.let_end = &own.lets, .freeze_end = &own.freezes};
     ST_TRY(skip_newlines(p));
     while (p->now.kind != ST_TOKEN_END) {
@@ -916,16 +865,14 @@ static strata_status parse_file(parser *p)
     return STRATA_OK;
 }
 
-static strata_status begin(parser *p, st_arena *arena, const st_source *source, strata_error *err)
-{
+static strata_status begin(parser *p, st_arena *arena, const st_source *source, strata_error *err) {
     *p = (parser){.arena = arena, .err = err};
     ST_TRY(st_lexer_begin(&p->lexer, source, false, err));
     ST_TRY(st_lexer_next(&p->now, &p->lexer, err));
     return st_lexer_next(&p->next, &p->lexer, err);
 }
 
-strata_status st_files_parse(st_files *files, const st_source *source, strata_error *err)
-{
+strata_status st_files_parse(st_files *files, const st_source *source, strata_error *err) {
     parser p;
     ST_TRY(begin(&p, files->arena, source, err));
     p.files = files;
@@ -935,8 +882,7 @@ strata_status st_files_parse(st_files *files, const st_source *source, strata_er
     return STRATA_OK;
 }
 
-strata_status st_parse_settings(const st_let **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+strata_status st_parse_settings(const st_let **out, st_arena *arena, const st_source *source, strata_error *err) {
     parser p;
     *out = NULL;
     ST_TRY(begin(&p, arena, source, err));
@@ -952,8 +898,7 @@ strata_status st_parse_settings(const st_let **out, st_arena *arena, const st_so
     return STRATA_OK;
 }
 
-strata_status st_parse_freeze(const st_freeze **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+strata_status st_parse_freeze(const st_freeze **out, st_arena *arena, const st_source *source, strata_error *err) {
     parser p;
     st_freeze *freeze;
     *out = NULL;
@@ -967,8 +912,7 @@ strata_status st_parse_freeze(const st_freeze **out, st_arena *arena, const st_s
     return p.now.kind == ST_TOKEN_END ? STRATA_OK : unexpected(&p, "paths separated by spaces");
 }
 
-strata_status st_parse_value(const st_expr **out, st_arena *arena, const st_source *source, strata_error *err)
-{
+strata_status st_parse_value(const st_expr **out, st_arena *arena, const st_source *source, strata_error *err) {
     parser p;
     st_expr *value;
     ST_TRY(begin(&p, arena, source, err));

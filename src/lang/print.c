@@ -8,8 +8,7 @@
 /* ---- numbers ---- */
 
 /* The number as digits x 10^exponent with the fewest digits that read back as itself. */
-static void add_fraction(st_text *text, double number)
-{
+static void add_fraction(st_text *text, double number) {
     int power = 0;
     double scaled = number;
     for (; scaled >= 10 && power < 400; power++) {
@@ -41,8 +40,7 @@ static void add_fraction(st_text *text, double number)
     st_text_add(text, "%s", digits);
 }
 
-void st_lang_print_number(st_text *text, double number)
-{
+void st_lang_print_number(st_text *text, double number) {
     if (number < 0) {
         st_text_add(text, "-");
         number = -number;
@@ -56,23 +54,20 @@ void st_lang_print_number(st_text *text, double number)
 
 /* ---- expressions ---- */
 
-static const char *operator_text(st_operator op)
-{
+static const char *operator_text(st_operator op) {
     static const char *const texts[] = {
-        [ST_OPERATOR_ADD] = "+",    [ST_OPERATOR_SUB] = "-",     [ST_OPERATOR_MUL] = "*",     [ST_OPERATOR_DIV] = "/",
-        [ST_OPERATOR_EQ] = " == ",  [ST_OPERATOR_NE] = " != ",   [ST_OPERATOR_LT] = " < ",    [ST_OPERATOR_LE] = " <= ",
-        [ST_OPERATOR_GT] = " > ",   [ST_OPERATOR_GE] = " >= ",   [ST_OPERATOR_AND] = " and ", [ST_OPERATOR_OR] = " or ",
+        [ST_OPERATOR_ADD] = "+",    [ST_OPERATOR_SUB] = "-",   [ST_OPERATOR_MUL] = "*",     [ST_OPERATOR_DIV] = "/",
+        [ST_OPERATOR_EQ] = " == ",  [ST_OPERATOR_NE] = " != ", [ST_OPERATOR_LT] = " < ",    [ST_OPERATOR_LE] = " <= ",
+        [ST_OPERATOR_GT] = " > ",   [ST_OPERATOR_GE] = " >= ", [ST_OPERATOR_AND] = " and ", [ST_OPERATOR_OR] = " or ",
         [ST_OPERATOR_NOT] = "not ", [ST_OPERATOR_NEG] = "-"};
     return texts[op];
 }
 
-static bool is_number(const st_expr *expr)
-{
+static bool is_number(const st_expr *expr) {
     return expr->kind == ST_EXPR_NUMBER && !expr->in_parentheses;
 }
 
-static void add_items(st_text *text, const st_expr *expr)
-{
+static void add_items(st_text *text, const st_expr *expr) {
     for (const st_expr *item = expr->items; item != NULL; item = item->next) {
         st_lang_print_expr(text, item);
         if (item->next != NULL) {
@@ -82,8 +77,7 @@ static void add_items(st_text *text, const st_expr *expr)
     }
 }
 
-static void add_bare(st_text *text, const st_expr *expr)
-{
+static void add_bare(st_text *text, const st_expr *expr) {
     const st_expr *first = expr->items;
     switch (expr->kind) {
     case ST_EXPR_NUMBER:
@@ -123,8 +117,7 @@ static void add_bare(st_text *text, const st_expr *expr)
     }
 }
 
-void st_lang_print_expr(st_text *text, const st_expr *expr)
-{
+void st_lang_print_expr(st_text *text, const st_expr *expr) {
     st_text_add(text, "%s", expr->in_parentheses ? "(" : "");
     add_bare(text, expr);
     st_text_add(text, "%s", expr->in_parentheses ? ")" : "");
@@ -132,15 +125,13 @@ void st_lang_print_expr(st_text *text, const st_expr *expr)
 
 /* ---- steps ---- */
 
-static void add_indent(st_text *text, int depth)
-{
+static void add_indent(st_text *text, int depth) {
     for (int i = 0; i < depth; i++) {
         st_text_add(text, "    ");
     }
 }
 
-static void add_args(st_text *text, const st_arg *args)
-{
+static void add_args(st_text *text, const st_arg *args) {
     for (const st_arg *arg = args; arg != NULL; arg = arg->next) {
         st_text_add(text, arg->key == NULL ? " " : " %s=", arg->key == NULL ? "" : arg->key);
         st_lang_print_expr(text, arg->value);
@@ -149,16 +140,14 @@ static void add_args(st_text *text, const st_arg *args)
 
 static void add_chain(st_text *text, const st_syntax *chain, int depth);
 
-static void add_braces(st_text *text, const st_syntax *chain, int depth)
-{
+static void add_braces(st_text *text, const st_syntax *chain, int depth) {
     st_text_add(text, "{\n");
     add_chain(text, chain, depth + 1);
     add_indent(text, depth);
     st_text_add(text, "}");
 }
 
-static void add_lanes(st_text *text, const st_lane *lanes, int depth)
-{
+static void add_lanes(st_text *text, const st_lane *lanes, int depth) {
     st_text_add(text, " {\n");
     for (const st_lane *lane = lanes; lane != NULL; lane = lane->next) {
         add_indent(text, depth + 1);
@@ -174,9 +163,10 @@ static void add_lanes(st_text *text, const st_lane *lanes, int depth)
     st_text_add(text, "}");
 }
 
-static void add_step(st_text *text, const st_syntax *step, int depth)
-{
-    st_text_add(text, step->label == NULL ? "" : "%s: ", step->label);
+static void add_step(st_text *text, const st_syntax *step, int depth) {
+    if (step->label != NULL) {
+        st_text_add(text, "%s: ", step->label);
+    }
     switch (step->kind) {
     case ST_STEP_LAYER:
         st_text_add(text, "%s", step->name);
@@ -213,8 +203,7 @@ static void add_step(st_text *text, const st_syntax *step, int depth)
     }
 }
 
-static void add_chain(st_text *text, const st_syntax *chain, int depth)
-{
+static void add_chain(st_text *text, const st_syntax *chain, int depth) {
     for (const st_syntax *step = chain; step != NULL; step = step->next) {
         add_indent(text, depth);
         add_step(text, step, depth);
@@ -231,8 +220,7 @@ typedef struct used_blocks {
 
 static void use_chain(used_blocks *used, const st_tree *tree, const st_syntax *chain);
 
-static void use_name(used_blocks *used, const st_tree *tree, const char *name)
-{
+static void use_name(used_blocks *used, const st_tree *tree, const char *name) {
     for (int i = 0; i < used->count; i++) {
         if (strcmp(used->blocks[i]->name, name) == 0) {
             return;
@@ -245,8 +233,7 @@ static void use_name(used_blocks *used, const st_tree *tree, const char *name)
     }
 }
 
-static void use_chain(used_blocks *used, const st_tree *tree, const st_syntax *chain)
-{
+static void use_chain(used_blocks *used, const st_tree *tree, const st_syntax *chain) {
     for (const st_syntax *step = chain; step != NULL; step = step->next) {
         if (step->kind == ST_STEP_LAYER) {
             use_name(used, tree, step->name);
@@ -259,8 +246,7 @@ static void use_chain(used_blocks *used, const st_tree *tree, const st_syntax *c
     }
 }
 
-static bool is_used(const used_blocks *used, const st_block *block)
-{
+static bool is_used(const used_blocks *used, const st_block *block) {
     for (int i = 0; i < used->count; i++) {
         if (used->blocks[i] == block) {
             return true;
@@ -272,8 +258,7 @@ static bool is_used(const used_blocks *used, const st_block *block)
 /* ---- declarations ---- */
 
 /* The value that counts: a setting's, else that of the last `let` with this name. */
-static const st_expr *knob_value(const st_tree *tree, const st_let *settings, const char *name)
-{
+static const st_expr *knob_value(const st_tree *tree, const st_let *settings, const char *name) {
     const st_expr *value = NULL;
     for (int from_settings = 0; from_settings < 2; from_settings++) {
         for (const st_let *let = from_settings ? settings : tree->lets; let != NULL; let = let->next) {
@@ -283,8 +268,7 @@ static const st_expr *knob_value(const st_tree *tree, const st_let *settings, co
     return value;
 }
 
-static void add_lets(st_text *text, const st_tree *tree, const st_let *settings)
-{
+static void add_lets(st_text *text, const st_tree *tree, const st_let *settings) {
     for (const st_let *let = tree->lets; let != NULL; let = let->next) {
         bool is_first = true;
         for (const st_let *before = tree->lets; before != let; before = before->next) {
@@ -299,8 +283,7 @@ static void add_lets(st_text *text, const st_tree *tree, const st_let *settings)
     st_text_add(text, tree->lets == NULL ? "" : "\n");
 }
 
-static void add_description(st_text *text, const char *description)
-{
+static void add_description(st_text *text, const char *description) {
     for (const char *at = description; *at != '\0';) {
         size_t length = strcspn(at, "\n");
         st_text_add(text, length == 0 ? "#" : "# ");
@@ -311,8 +294,7 @@ static void add_description(st_text *text, const char *description)
     st_text_add(text, *description == '\0' ? "" : "\n");
 }
 
-static void add_freezes(st_text *text, const st_freeze *freezes)
-{
+static void add_freezes(st_text *text, const st_freeze *freezes) {
     for (const st_freeze *freeze = freezes; freeze != NULL; freeze = freeze->next) {
         st_text_add(text, freeze->all_except ? "freeze all except" : "freeze");
         for (size_t i = 0; i < freeze->path_count; i++) {
@@ -323,8 +305,7 @@ static void add_freezes(st_text *text, const st_freeze *freezes)
     st_text_add(text, freezes == NULL ? "" : "\n");
 }
 
-static void add_blocks(st_text *text, const st_tree *tree, const used_blocks *used)
-{
+static void add_blocks(st_text *text, const st_tree *tree, const used_blocks *used) {
     for (const st_block *block = tree->blocks; block != NULL; block = block->next) {
         if (!is_used(used, block)) {
             continue;
@@ -343,8 +324,7 @@ static void add_blocks(st_text *text, const st_tree *tree, const used_blocks *us
 }
 
 /* Every knob of the settings is one of the net's. */
-static strata_status check_settings(const st_tree *tree, const st_let *settings, strata_error *err)
-{
+static strata_status check_settings(const st_tree *tree, const st_let *settings, strata_error *err) {
     for (const st_let *let = settings; let != NULL; let = let->next) {
         if (knob_value(tree, NULL, let->name) == NULL) {
             return st_fail_at(err, STRATA_MISSING, let->place, "this net has no knob '%s'", let->name);
@@ -354,8 +334,7 @@ static strata_status check_settings(const st_tree *tree, const st_let *settings,
 }
 
 static strata_status print_tree(char **out, st_arena *arena, const st_tree *tree, const char *settings,
-                                strata_error *err)
-{
+                                strata_error *err) {
     const st_let *lets;
     used_blocks *used;
     ST_TRY(st_lang_settings(&lets, arena, settings, err));
@@ -378,8 +357,7 @@ static strata_status print_tree(char **out, st_arena *arena, const st_tree *tree
     return st_text_finish(out, &text, err);
 }
 
-strata_status st_lang_print(char **out, const st_tree *tree, const char *settings, strata_error *err)
-{
+strata_status st_lang_print(char **out, const st_tree *tree, const char *settings, strata_error *err) {
     st_arena *arena;
     *out = NULL;
     ST_TRY(st_arena_create(&arena, err));

@@ -4,8 +4,13 @@
 
 #include "lang/lang.h"
 
-enum { ST_LANG_NAME_LIMIT = 64, ST_LANG_OPERATOR_LIMIT = 256, ST_LANG_FILE_LIMIT = 64, ST_LANG_DECLARATION_LIMIT = 1000,
-       ST_LANG_ARG_LIMIT = 64 /* graph/ relies on it */ };
+enum {
+    ST_LANG_NAME_LIMIT = 64,
+    ST_LANG_OPERATOR_LIMIT = 256,
+    ST_LANG_FILE_LIMIT = 64,
+    ST_LANG_DECLARATION_LIMIT = 1000,
+    ST_LANG_ARG_LIMIT = 64 /* graph/ relies on it */
+};
 
 typedef enum st_token_kind {
     ST_TOKEN_END,

@@ -1,5 +1,5 @@
-/* relu, tanh, sigmoid: functions of each element. The plan fuses them into the layer before where it can; what stands here
- * runs where it cannot. Backward needs only the result: the derivatives are y > 0, 1 - y^2, y (1 - y). */
+/* relu, tanh, sigmoid: functions of each element. The plan fuses them into the layer before where it can; what stands
+ * here runs where it cannot. Backward needs only the result: the derivatives are y > 0, 1 - y^2, y (1 - y). */
 #include "layers/layers.h"
 
 static strata_status shape(st_infer *in, strata_error *err) {

@@ -1,5 +1,5 @@
-/* add: the sum of its branches, the end of a residual block. The plan makes it part of the last layer of a branch where it
- * can; what stands here runs where it cannot. */
+/* add: the sum of its branches, the end of a residual block. The plan makes it part of the last layer of a branch where
+ * it can; what stands here runs where it cannot. */
 #include "layers/layers.h"
 
 static strata_status shape(st_infer *in, strata_error *err) {
@@ -12,14 +12,14 @@ static strata_status shape(st_infer *in, strata_error *err) {
             in->out_flat = in->out_flat && in->in_flat[i];
             continue;
         }
-        strata_status status = st_infer_fail(in, err, NULL, "branches differ in shape: %lldx%lldx%lld and %lldx%lldx%lld",
-                                             (long long)first.h, (long long)first.w, (long long)first.c,
-                                             (long long)dims.h, (long long)dims.w, (long long)dims.c);
+        strata_status status = st_infer_fail(
+            in, err, NULL, "branches differ in shape: %lldx%lldx%lld and %lldx%lldx%lld", (long long)first.h,
+            (long long)first.w, (long long)first.c, (long long)dims.h, (long long)dims.w, (long long)dims.c);
         if (dims.h == first.h && dims.w == first.w) {
             st_error_hint(err, "a 1x1 conv with %lld filters on branch %d would match", (long long)first.c, i + 1);
         } else {
-            st_error_hint(err, "the strides and paddings of branch %d must lead to %lldx%lld", i + 1, (long long)first.h,
-                          (long long)first.w);
+            st_error_hint(err, "the strides and paddings of branch %d must lead to %lldx%lld", i + 1,
+                          (long long)first.h, (long long)first.w);
         }
         return status;
     }

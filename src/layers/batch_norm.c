@@ -1,8 +1,9 @@
 /* bn: batch normalization. y = (x - mean) / sqrt(variance + eps) * weight + bias, channel by channel.
  *
- * Training takes mean and variance of the batch: of each image in parts of 64 pixels (kernels/norm.inc), images merged in
- * pairs, neighbours first, in double (Chan, Golub, LeVeque 1979). So no order depends on threads, and both layouts give
- * the same numbers. Inference, and a frozen layer, takes the stored statistics: then the layer is one scale and shift.
+ * Training takes mean and variance of the batch: of each image in parts of 64 pixels (kernels/norm.inc), images merged
+ * in pairs, neighbours first, in double (Chan, Golub, LeVeque 1979). So no order depends on threads, and both layouts
+ * give the same numbers. Inference, and a frozen layer, takes the stored statistics: then the layer is one scale and
+ * shift.
  *
  * Backward, with m elements in a channel, S = sum of dy, T = sum of dy (x - mean), r = 1 / sqrt(variance + eps):
  *   dx = weight r (dy - S / m - (x - mean) r^2 T / m),  dweight = r T,  dbias = S. */
@@ -23,8 +24,7 @@ static strata_status shape(st_infer *in, strata_error *err) {
     in->out = in->in[0];
     in->out_flat = in->in_flat[0];
     for (int i = 0; i < ST_OP_STATES; i++) {
-        in->state[i] =
-            (st_state_dims){.rank = 1, .dims = {in->in[0].c}, .fan_in = in->in[0].c, .fan_out = in->in[0].c};
+        in->state[i] = (st_state_dims){.rank = 1, .dims = {in->in[0].c}, .fan_in = in->in[0].c, .fan_out = in->in[0].c};
     }
     in->multiply_adds = in->in[0].h * in->in[0].w * in->in[0].c;
     return STRATA_OK;
@@ -218,8 +218,8 @@ static void image_sums(const st_call *call, int64_t item, void *thread_scratch) 
     const st_kernels *kernels = call->site->kernels;
     if (call->out.layout == ST_LAYOUT_LANES) {
         st_real *sums = thread_scratch, *products = sums + c * ST_LANES;
-        kernels->moments_backward(sums, products, dy.data, dy.stride, x.data, x.stride, centre_of(call), x.rows, x.width,
-                                  ST_LANES);
+        kernels->moments_backward(sums, products, dy.data, dy.stride, x.data, x.stride, centre_of(call), x.rows,
+                                  x.width, ST_LANES);
         scatter(call, at.image[0], sums, item);
         scatter(call, at.image[1], products, item);
     } else {
@@ -292,22 +292,22 @@ static void input_gradient(const st_call *call, int64_t item, void *thread_scrat
         return;
     }
     scratch at = scratch_of(call);
-    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item), dx = st_span_of(&call->din[0], item);
-    call->site->kernels->norm_backward(
-        &(st_norm_backward){.rows = x.rows,
-                            .channels = call->out.dims.c,
-                            .lanes = call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1,
-                            .in = x.data,
-                            .dout = dy.data,
-                            .din = dx.data,
-                            .in_stride = x.stride,
-                            .dout_stride = dy.stride,
-                            .din_stride = dx.stride,
-                            .a = at.channel[0],
-                            .b = at.channel[1],
-                            .c = at.channel[2],
-                            .mean = centre_of(call),
-                            .add = call->din_add[0]});
+    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item),
+            dx = st_span_of(&call->din[0], item);
+    call->site->kernels->norm_backward(&(st_norm_backward){.rows = x.rows,
+                                                           .channels = call->out.dims.c,
+                                                           .lanes = call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1,
+                                                           .in = x.data,
+                                                           .dout = dy.data,
+                                                           .din = dx.data,
+                                                           .in_stride = x.stride,
+                                                           .dout_stride = dy.stride,
+                                                           .din_stride = dx.stride,
+                                                           .a = at.channel[0],
+                                                           .b = at.channel[1],
+                                                           .c = at.channel[2],
+                                                           .mean = centre_of(call),
+                                                           .add = call->din_add[0]});
     clear_empty_lanes(call, item);
 }
 
@@ -367,11 +367,12 @@ const st_op st_op_bn = {
                 "input 12x9x5, bn momentum=0.3\n"
                 "input 1x1x12, fc 17 bias=no, bn, relu\n"
                 "input 4x4x70, bn\n",
-    .notes = "In training the mean and variance are those of the batch, and running_mean and running_var follow them:\n"
-             "(1 - momentum) old + momentum new, the variance divided by one less than its count, as torch does. In\n"
-             "inference, and where `freeze` holds the layer, the running ones are used, and the layer before absorbs it.\n"
-             "weight and bias are trained without weight decay. A batch of few images gives poor statistics: below 8\n"
-             "images think of freezing it. The layer before needs no bias: write bias=no.",
+    .notes =
+        "In training the mean and variance are those of the batch, and running_mean and running_var follow them:\n"
+        "(1 - momentum) old + momentum new, the variance divided by one less than its count, as torch does. In\n"
+        "inference, and where `freeze` holds the layer, the running ones are used, and the layer before absorbs it.\n"
+        "weight and bias are trained without weight decay. A batch of few images gives poor statistics: below 8\n"
+        "images think of freezing it. The layer before needs no bias: write bias=no.",
     .params = {{.name = "eps",
                 .kind = ST_PARAM_REAL,
                 .offset = offsetof(bn_params, eps),

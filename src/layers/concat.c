@@ -11,9 +11,10 @@ static strata_status shape(st_infer *in, strata_error *err) {
     for (int i = 0; i < in->in_count; i++) {
         st_dims dims = in->in[i];
         if (dims.h != first.h || dims.w != first.w) {
-            strata_status status = st_infer_fail(
-                in, err, NULL, "branches differ in rows and columns: %lldx%lldx%lld and %lldx%lldx%lld", (long long)first.h,
-                (long long)first.w, (long long)first.c, (long long)dims.h, (long long)dims.w, (long long)dims.c);
+            strata_status status =
+                st_infer_fail(in, err, NULL, "branches differ in rows and columns: %lldx%lldx%lld and %lldx%lldx%lld",
+                              (long long)first.h, (long long)first.w, (long long)first.c, (long long)dims.h,
+                              (long long)dims.w, (long long)dims.c);
             st_error_hint(err, "pad=same keeps rows and columns in each branch");
             return status;
         }

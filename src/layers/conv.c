@@ -39,8 +39,7 @@ static strata_status shape(st_infer *in, strata_error *err) {
     int64_t count;
     if (!st_layer_product(&count, (int64_t[]){params->filters, channels, window.r, window.s, window.p, window.q}, 6)) {
         return st_infer_fail(in, err, "filters", "%lld filters of %lldx%lldx%lld are too many to count",
-                             (long long)params->filters, (long long)window.r, (long long)window.s,
-                             (long long)channels);
+                             (long long)params->filters, (long long)window.r, (long long)window.s, (long long)channels);
     }
     in->multiply_adds = count;
     in->out = (st_dims){.h = window.p, .w = window.q, .c = params->filters};
@@ -102,8 +101,9 @@ static void reference(const st_call *call) {
 const st_op st_op_conv = {
     .name = "conv",
     .summary = "convolution: filters that slide over rows and columns",
-    .source = "LeCun, Bottou, Bengio, Haffner 1998, section II; groups: Krizhevsky et al. 2012, section 3.2; dilation:\n"
-              "Yu, Koltun 2016, arXiv:1511.07122",
+    .source =
+        "LeCun, Bottou, Bengio, Haffner 1998, section II; groups: Krizhevsky et al. 2012, section 3.2; dilation:\n"
+        "Yu, Koltun 2016, arXiv:1511.07122",
     .examples = "input 28x28x1, conv 5x5 6 pad=2\n"
                 "input 9x9x5, conv 3 7\n"
                 "input 14x11x3, conv 7x7 20 stride=2 pad=3\n"
@@ -114,10 +114,11 @@ const st_op st_op_conv = {
                 "input 8x10x9, conv 3x3 9 pad=1 groups=9 bias=no\n"
                 "input 8x13x5, conv 3x2 6 stride=3x2 pad=same init=lecun\n"
                 "input 12x12x70, conv 3x1 34 stride=1x2 pad=1x0\n",
-    .notes = "Output rows: (rows + 2 pad - ((kernel - 1) dilation + 1)) / stride + 1, rounded down; columns alike.\n"
-             "pad=same gives rows / stride, rounded up, and puts an odd row of zeros at the end (SAME_UPPER of ONNX; this\n"
-             "differs from pad=1 where the stride is 2). Before bn write bias=no: bn adds its own.\n"
-             "Weights are [filters][channels / groups][rows][columns].",
+    .notes =
+        "Output rows: (rows + 2 pad - ((kernel - 1) dilation + 1)) / stride + 1, rounded down; columns alike.\n"
+        "pad=same gives rows / stride, rounded up, and puts an odd row of zeros at the end (SAME_UPPER of ONNX; this\n"
+        "differs from pad=1 where the stride is 2). Before bn write bias=no: bn adds its own.\n"
+        "Weights are [filters][channels / groups][rows][columns].",
     .params = {{.name = "kernel",
                 .kind = ST_PARAM_PAIR,
                 .offset = offsetof(st_conv_params, kernel),
@@ -174,11 +175,9 @@ const st_op st_op_conv = {
                 .meaning = "how weights begin; auto: he before relu, else xavier"}},
     .params_size = sizeof(st_conv_params),
     .init_param_offset = offsetof(st_conv_params, init),
-    .state = {[ST_CONV_WEIGHT] = {.name = "weight",
-                                  .is_trained = true,
-                                  .is_decayed = true,
-                                  .init = ST_INIT_XAVIER_UNIFORM},
-              [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
+    .state =
+        {[ST_CONV_WEIGHT] = {.name = "weight", .is_trained = true, .is_decayed = true, .init = ST_INIT_XAVIER_UNIFORM},
+         [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
     .in_min = 1,
     .in_max = 1,
     .shape = shape,

@@ -73,7 +73,7 @@ static st_real *block_of(const st_view *view, int64_t block) {
 
 /* ---- scratch ---- */
 
-/* A thread's: the padded block, then taps or sums. */
+/* A thread's: the padded block, then what a kernel asks for. */
 static size_t padded_bytes(const st_site *site, const st_window *window) {
     st_dims dims = padded_dims(site, window);
     return is_padded(window) ? (size_t)(dims.h * dims.w * dims.c) * ST_LANES * sizeof(st_real) : 0;
@@ -82,11 +82,13 @@ static size_t padded_bytes(const st_site *site, const st_window *window) {
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     (void)err;
     st_window window = st_conv_window(site);
-    needs->thread_bytes = padded_bytes(site, &window);
+    st_lanes_conv problem = problem_of(site, &window, site->in[0], 0, 0);
+    size_t padded = padded_bytes(site, &window);
+    needs->thread_bytes = padded + ST_LANES_CHAIN_BYTES(&problem);
     if (site->mode == ST_MODE_TRAIN) {
-        st_lanes_conv problem = problem_of(site, &window, site->in[0], 0, 0);
         size_t taps = ST_LANES_TAPS_BYTES(&problem), sums = ST_LANES_SUMS_COUNT(&problem) * sizeof(st_real);
-        needs->thread_bytes += taps > sums ? taps : sums;
+        size_t most = padded + (taps > sums ? taps : sums);
+        needs->thread_bytes = most > needs->thread_bytes ? most : needs->thread_bytes;
     }
     if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
         needs->shared_bytes = (size_t)(block_count(site->batch) * part_count(site)) * sizeof(st_real);
@@ -132,7 +134,8 @@ static void forward_block(const st_call *call, int64_t block, void *thread_scrat
     const st_view *residual = &call->epilogue.residual;
     call->site->kernels->lanes_conv(&problem, x, call->state[ST_CONV_WEIGHT], &call->epilogue,
                                     residual->data == NULL ? NULL : block_of(residual, block),
-                                    block_of(&call->out, block));
+                                    block_of(&call->out, block),
+                                    (unsigned char *)thread_scratch + padded_bytes(call->site, &window));
 }
 
 static void backward_weights(const st_call *call, const st_window *window, int64_t block, st_real *thread_scratch) {

@@ -202,18 +202,8 @@ static bool wants_weights(const st_call *call) {
     return call->dstate[ST_CONV_WEIGHT] != NULL;
 }
 
-static int64_t ready_items(const st_call *call) {
-    return (wants_data(call) ? st_conv_turn_items(call) : 0) + (wants_weights(call) ? st_conv_pack_items(call) : 0);
-}
-
-static void ready(const st_call *call, int64_t item, void *scratch) {
-    const int64_t turns = wants_data(call) ? st_conv_turn_items(call) : 0;
-    if (item < turns) {
-        st_conv_turn(call, item);
-    } else {
-        st_conv_pack(call, item - turns);
-    }
-    (void)scratch;
+static int64_t turn_items(const st_call *call) {
+    return wants_data(call) ? st_conv_turn_items(call) : 0;
 }
 
 static int64_t backward_items(const st_call *call) {
@@ -236,7 +226,7 @@ static int64_t merge_items(const st_call *call) {
 const st_impl st_conv_nhwc = {
     .prepare = prepare,
     .forward = {{.items = forward_items, .run = forward}},
-    .backward = {{.items = ready_items, .run = ready},
+    .backward = {{.items = turn_items, .run = st_conv_turn},
                  {.items = backward_items, .run = backward},
                  {.items = merge_items, .run = st_conv_merge}},
     .fuses_epilogue = true,

@@ -54,7 +54,7 @@ typedef struct st_panel_copy {
     int64_t c0, c, pitch;
     int64_t row0, rows, column0, columns;
 } st_panel_copy;
-void st_panel_fill(st_real *panel, const st_panel_copy *copy);
+void st_panel_fill(const st_kernels *kernels, st_real *panel, const st_panel_copy *copy);
 
 static inline int64_t st_ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -64,6 +64,12 @@ static inline int64_t st_min(int64_t a, int64_t b) {
 }
 static inline int64_t st_max(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+/* `count` elements from `first` on, over `steps` steps of bricks. */
+static inline st_soon st_soon_of(const st_real *first, int64_t count, int64_t steps) {
+    const int64_t bytes = st_max(0, count) * (int64_t)sizeof(st_real);
+    const char *at = (const char *)first;
+    return (st_soon){at, at + bytes, st_min(64, st_ceil_div(bytes, st_max(1, steps)))};
 }
 static inline size_t st_round_64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;
@@ -89,16 +95,13 @@ static inline int64_t st_image_groups(int64_t n) {
 size_t st_conv_turned_bytes(const st_site *site);
 size_t st_conv_data_thread_bytes(const st_site *site);
 int64_t st_conv_turn_items(const st_call *call);
-void st_conv_turn(const st_call *call, int64_t item);
+void st_conv_turn(const st_call *call, int64_t item, void *scratch);
 int64_t st_conv_data_items(const st_call *call);
 void st_conv_data(const st_call *call, int64_t item, void *scratch);
 
-/* Gradient of weights and bias: dy is packed where it is used often, then blocks of the gradient or groups of images are
- * summed, then the sums of groups merged. */
+/* Gradient of weights and bias: blocks of the gradient or groups of images are summed, then the sums of groups merged. */
 size_t st_conv_weights_shared_bytes(const st_site *site);
 size_t st_conv_weights_thread_bytes(const st_site *site);
-int64_t st_conv_pack_items(const st_call *call);
-void st_conv_pack(const st_call *call, int64_t item);
 int64_t st_conv_weights_items(const st_call *call);
 void st_conv_weights(const st_call *call, int64_t item, void *scratch);
 int64_t st_conv_merge_items(const st_call *call);

@@ -108,7 +108,8 @@ static void turn_tap(const st_call *call, const st_conv_shape *shape, const st_r
     }
 }
 
-void st_conv_turn(const st_call *call, int64_t item) {
+void st_conv_turn(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
     const st_conv_shape shape = st_conv_shape_of(call->site);
     const int64_t c_blocks = st_ceil_div(shape.c, ST_BLOCK_K), c_block = item % c_blocks;
     const int64_t group = item / c_blocks / class_count(&shape);

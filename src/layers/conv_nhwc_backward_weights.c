@@ -7,7 +7,8 @@
  *
  * Small gradients: an item is one group of images; partial gradients are merged in the next phase. Large ones: an item is
  * a block of the gradient that stays in L2 and takes all groups, their sums kept as a binary counter and added before
- * the brick stores; dy is packed once for all blocks. Both give the same bits.
+ * the brick stores. Both give the same bits. x and dy are copied where that costs less than rows that
+ * alias in L1.
  *
  * n image, c channel of x, k channel of y, r s kernel rows and columns, p q rows and columns of y. */
 #include <string.h>
@@ -16,6 +17,9 @@
 
 enum {
     BRICK_PIXELS = 112,       /* of x and dy that stay in L1 under all bricks */
+    IN_PLACE_OUTPUTS = 192, /* most that do not pay for a copy of x */
+    PACK_USES = 512,         /* of a number of dy that pay for its copy */
+    SHORT_GROUP = 500,       /* pixels */
     BIAS_CHANNELS = 64,
     MERGE_COUNT = 4096
 };
@@ -25,8 +29,11 @@ typedef struct weights_cut {
     bool is_large;
     int64_t k_range, c_range; /* blocks of 32 and 64 of an item */
     int64_t k_parts, c_parts;
+    bool packs_dy;
     int64_t images, rows; /* of a band, within a group of images */
-    int64_t panel_rows, panel_columns, panel_pitch;
+    bool is_in_place;
+    int64_t panel_rows, panel_columns;
+    int64_t x_pixel, x_block; /* elements between pixels and between blocks of 64 channels */
     int64_t levels;     /* of the counter */
     int64_t level_size; /* elements */
     size_t bytes;       /* thread scratch */
@@ -46,15 +53,35 @@ static bool is_large(const st_site *site, const st_conv_shape *shape) {
 
 /* ---- cutting ---- */
 
+static int64_t image_pixels(const st_conv_shape *shape) {
+    return shape->window.p * shape->window.q;
+}
+
+/* Which blocks of a large gradient an item takes: of those that fit, the ones for which x and dy are read least often. A
+ * group of few pixels touches the counter's other levels often, which then must fit too. */
+static void cut_large(weights_cut *cut, const st_conv_shape *shape, const st_site *site, int64_t n) {
+    const int64_t unit = taps_of(shape) * ST_BLOCK_C * ST_BLOCK_K * (int64_t)sizeof(st_real);
+    const bool is_short = n / cut->image_groups * image_pixels(shape) < SHORT_GROUP;
+    const int64_t units = st_max(1, (int64_t)site->kernels->gradient_bytes / (is_short ? 2 : 1) / unit);
+    const int64_t x = shape->c * shape->in.h * shape->in.w, dy = shape->k * image_pixels(shape);
+    int64_t least = INT64_MAX;
+    for (int64_t k_range = 1; k_range <= st_min(units, shape->k_blocks); k_range++) {
+        const int64_t c_range = st_min(shape->c_blocks, units / k_range);
+        const int64_t reads = st_ceil_div(shape->k_blocks, k_range) * x + st_ceil_div(shape->c_blocks, c_range) * dy;
+        if (reads < least) {
+            least = reads;
+            cut->k_range = k_range;
+            cut->c_range = c_range;
+        }
+    }
+}
+
 /* Which blocks of the gradient an item takes. */
-static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_site *site) {
-    const int64_t limit = (int64_t)site->kernels->gradient_bytes;
+static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_site *site, int64_t n) {
     cut->k_range = shape->k_blocks;
     cut->c_range = shape->c_blocks;
     if (cut->is_large) {
-        const int64_t unit = taps_of(shape) * ST_BLOCK_C * ST_BLOCK_K * (int64_t)sizeof(st_real);
-        cut->k_range = st_max(1, st_min(shape->k_blocks, limit / unit));
-        cut->c_range = st_max(1, st_min(shape->c_blocks, limit / (unit * cut->k_range)));
+        cut_large(cut, shape, site, n);
     }
     const int64_t groups = shape->groups * (cut->is_large ? 1 : cut->image_groups);
     const int64_t wanted = site->threads > 1 ? 2 * site->threads : 1;
@@ -69,30 +96,52 @@ static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_
     }
     cut->k_range = st_ceil_div(shape->k_blocks, cut->k_parts);
     cut->c_range = st_ceil_div(shape->c_blocks, cut->c_parts);
+    cut->packs_dy = cut->c_range * ST_BLOCK_C * taps_of(shape) >= PACK_USES;
 }
 
+/* Blocks of dy that are copied: all, or the last if it is not whole. */
+static int64_t packed_blocks(const weights_cut *cut, const st_conv_shape *shape) {
+    return cut->packs_dy ? cut->k_range : shape->k % ST_BLOCK_K == 0 ? 0 : 1;
+}
+
+/* Elements that are copied for a band. */
 static int64_t band_size(const weights_cut *cut, const st_conv_shape *shape, int64_t images, int64_t rows) {
-    const int64_t x = rows_under(shape, rows) * cut->panel_columns * cut->c_range * cut->panel_pitch;
-    const int64_t dy = cut->is_large ? 0 : rows * shape->window.q * cut->k_range * ST_BLOCK_K;
-    return images * (x + dy);
+    const int64_t x = rows_under(shape, rows) * cut->panel_columns * cut->c_range * st_min(shape->c, ST_BLOCK_C);
+    const int64_t dy = rows * shape->window.q * packed_blocks(cut, shape) * ST_BLOCK_K;
+    return images * ((cut->is_in_place ? 0 : x) + dy);
 }
 
-static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n) {
+/* Elements that a band should hold in L2. */
+static int64_t band_weight(const weights_cut *cut, const st_conv_shape *shape, int64_t images, int64_t rows) {
+    const int64_t x = rows_under(shape, rows) * cut->panel_columns * cut->c_range * st_min(shape->c, ST_BLOCK_C);
+    return images * (x + rows * shape->window.q * cut->k_range * ST_BLOCK_K);
+}
+
+static bool reads_in_place(const st_conv_shape *shape) {
+    const st_window *window = &shape->window;
+    return window->r == 1 && window->s == 1 && window->pad_top == 0 && window->pad_left == 0 &&
+           (window->p - 1) * window->stride_h < shape->in.h && (window->q - 1) * window->stride_w < shape->in.w &&
+           shape->k <= IN_PLACE_OUTPUTS;
+}
+
+static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n, int64_t in_pixel) {
     weights_cut cut = {.image_groups = st_image_groups(n), .is_large = is_large(site, shape), .images = 1};
     const int64_t limit = (int64_t)(site->kernels->band_bytes / sizeof(st_real));
     const st_window *window = &shape->window;
-    cut_gradient(&cut, shape, site);
-    cut.panel_pitch = st_min(shape->c, ST_BLOCK_C);
+    cut_gradient(&cut, shape, site, n);
+    cut.is_in_place = reads_in_place(shape);
     cut.panel_columns = (window->q - 1) * window->stride_w + (window->s - 1) * window->dilation_w + 1;
     cut.rows = window->p;
-    while (cut.rows > 1 && band_size(&cut, shape, 1, cut.rows) > limit) {
+    while (cut.rows > 1 && band_weight(&cut, shape, 1, cut.rows) > limit) {
         cut.rows--;
     }
     if (cut.rows == window->p) {
-        cut.images = st_max(1, st_min(n / cut.image_groups, limit / band_size(&cut, shape, 1, cut.rows)));
+        cut.images = st_max(1, st_min(n / cut.image_groups, limit / band_weight(&cut, shape, 1, cut.rows)));
     }
     cut.rows = st_ceil_div(window->p, st_ceil_div(window->p, cut.rows));
     cut.panel_rows = rows_under(shape, cut.rows);
+    cut.x_pixel = cut.is_in_place ? in_pixel : st_min(shape->c, ST_BLOCK_C);
+    cut.x_block = cut.is_in_place ? ST_BLOCK_C : cut.images * cut.panel_rows * cut.panel_columns * cut.x_pixel;
     if (cut.is_large) {
         cut.levels = cut.image_groups == 8 ? 3 : cut.image_groups == 4 ? 2 : cut.image_groups == 2 ? 1 : 0;
         cut.level_size = cut.k_range * cut.c_range * ST_BLOCK_C * taps_of(shape) * ST_BLOCK_K;
@@ -110,7 +159,7 @@ size_t st_conv_weights_thread_bytes(const st_site *site) {
     for (int64_t groups = 1; groups <= 8 && groups <= site->batch; groups *= 2) {
         for (int64_t n = site->batch / groups * groups; n > 0; n -= groups) {
             if (st_image_groups(n) == groups) {
-                const size_t bytes = plan(site, &shape, n).bytes;
+                const size_t bytes = plan(site, &shape, n, site->in[0].c).bytes;
                 most = bytes > most ? bytes : most;
                 break;
             }
@@ -119,56 +168,26 @@ size_t st_conv_weights_thread_bytes(const st_site *site) {
     return most;
 }
 
-/* ---- packing dy: [K/32][pixels][32], the last block filled with zeros ---- */
+/* ---- copying blocks of dy: [pixels][32], filled with zeros ---- */
 
-static void pack_pixels(st_real *to, const st_real *dy, int64_t pixel_stride, int64_t pixels, int64_t n) {
-    if (n == ST_BLOCK_K) {
-        for (int64_t i = 0; i < pixels; i++) {
-            memcpy(to + i * ST_BLOCK_K, dy + i * pixel_stride, ST_BLOCK_K * sizeof(st_real));
-        }
-        return;
-    }
-    for (int64_t i = 0; i < pixels; i++) {
-        memcpy(to + i * ST_BLOCK_K, dy + i * pixel_stride, (size_t)n * sizeof(st_real));
+static void pack_pixels(const st_kernels *kernels, st_real *to, const st_real *dy, int64_t pixel_stride, int64_t pixels,
+                        int64_t n) {
+    kernels->copy(to, ST_BLOCK_K, dy, pixel_stride, pixels, n);
+    for (int64_t i = 0; i < pixels && n < ST_BLOCK_K; i++) {
         memset(to + i * ST_BLOCK_K + n, 0, (size_t)(ST_BLOCK_K - n) * sizeof(st_real));
     }
 }
 
-static int64_t image_pixels(const st_conv_shape *shape) {
-    return shape->window.p * shape->window.q;
-}
-
-/* Partial gradients of small ones, or the packed dy of large ones. */
+/* The partial gradients of small ones. */
 size_t st_conv_weights_shared_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
-    int64_t count = shape.groups * shape.group_weights * (site->batch < 8 ? site->batch : 8);
-    if (is_large(site, &shape)) {
-        count = shape.groups * shape.k_blocks * ST_BLOCK_K * site->batch * image_pixels(&shape);
-    }
-    return st_round_64((size_t)count * sizeof(st_real));
+    const int64_t parts = is_large(site, &shape) ? 0 : st_min(site->batch, 8);
+    return st_round_64((size_t)(parts * shape.groups * shape.group_weights) * sizeof(st_real));
 }
 
 static st_real *shared_of(const st_call *call) {
     const size_t turned = call->site->din_needed[0] ? st_conv_turned_bytes(call->site) : 0;
     return (st_real *)(void *)((char *)call->shared + turned);
-}
-
-/* Items: group of channels, block of 32 outputs, image. */
-int64_t st_conv_pack_items(const st_call *call) {
-    const st_conv_shape shape = st_conv_shape_of(call->site);
-    return is_large(call->site, &shape) ? call->run->n * shape.groups : 0;
-}
-
-void st_conv_pack(const st_call *call, int64_t item) {
-    const st_conv_shape shape = st_conv_shape_of(call->site);
-    const int64_t group = item / call->run->n, image = item % call->run->n, pixels = image_pixels(&shape);
-    const st_real *dy = (const st_real *)call->dout.data + image * pixels * call->dout.pixel_stride + group * shape.k;
-    for (int64_t block = 0; block < shape.k_blocks; block++) {
-        st_real *to = shared_of(call) +
-                      ((group * shape.k_blocks + block) * call->run->n + image) * pixels * ST_BLOCK_K;
-        pack_pixels(to, dy + block * ST_BLOCK_K, call->dout.pixel_stride, pixels,
-                    st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K));
-    }
 }
 
 /* ---- one item ---- */
@@ -187,39 +206,53 @@ typedef struct weights_item {
     target target, add[4];
     int add_count;
     bool is_last; /* these sums are the gradient */
+    st_real *panel, *dy_panel; /* copies */
+    int64_t *rows;             /* offsets of the band's output rows in x */
     /* of the band at hand: */
-    const st_real *dy; /* of block k0, first pixel of the band */
-    int64_t dy_step;   /* from block to block */
-    st_real *panel, *dy_panel;
-    int64_t *rows; /* offsets of output rows in a block of the panel */
+    const st_real *x, *dy; /* x: copied or not; dy: of output 0, first pixel of the band */
+    int64_t dy_step;       /* between copied blocks */
     bool is_begun, is_end;
+    st_soon soon, soon_x; /* dy of the next band, then its x */
 } weights_item;
 
+/* Block kb of the band's dy, if it is copied. */
+static st_real *packed_dy(const weights_item *item, int64_t kb) {
+    return item->dy_panel + (item->cut->packs_dy ? kb - item->k0 : 0) * item->dy_step;
+}
+
 /* All bricks over some rows: `first` of them by number in the band, pixels q0 ... of each. */
-static void run_rows(const weights_item *item, int64_t first, int64_t count, int64_t q0, int64_t pixels) {
+static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q0, int64_t pixels) {
     const weights_cut *cut = item->cut;
     const st_window *window = &item->shape->window;
-    const int64_t block_size = cut->images * cut->panel_rows * cut->panel_columns * cut->panel_pitch;
+    const int64_t dy_stride = item->call->dout.pixel_stride;
+    if (item->soon.at >= item->soon.end) {
+        item->soon = item->soon_x;
+        item->soon_x.end = item->soon_x.at;
+    }
     st_brgemm_weights problem = {.rows = item->rows + first,
                                  .row_count = (int)count,
                                  .pixels = pixels,
-                                 .x_pixel = window->stride_w * cut->panel_pitch,
+                                 .x_pixel = window->stride_w * cut->x_pixel,
+                                 .soon = &item->soon,
                                  .is_begun = item->is_begun,
                                  .add_count = item->is_end ? item->add_count : 0,
                                  .is_last = item->is_end && item->is_last};
     for (int64_t cb = item->c0; cb < item->c1; cb++) {
         const int64_t c = st_min(ST_BLOCK_C, item->shape->c - cb * ST_BLOCK_C);
-        const int64_t joined = window->dilation_w == 1 && c == cut->panel_pitch ? window->s : 1;
+        const int64_t joined = window->dilation_w == 1 && c == cut->x_pixel ? window->s : 1;
         problem.m = joined * c;
         for (int64_t tap = 0; tap < window->r * window->s; tap += joined) {
-            problem.x = item->panel + (cb - item->c0) * block_size +
+            problem.x = item->x + (cb - item->c0) * cut->x_block +
                         (tap / window->s * window->dilation_h * cut->panel_columns +
                          tap % window->s * window->dilation_w + q0 * window->stride_w) *
-                            cut->panel_pitch;
+                            cut->x_pixel;
             const int64_t at = ((cb - item->c0) * ST_BLOCK_C * window->r * window->s + tap * c) * ST_BLOCK_K;
             for (int64_t kb = item->k0; kb < item->k1; kb++) {
                 problem.n = (int)st_min(ST_BLOCK_K, item->shape->k - kb * ST_BLOCK_K);
-                problem.dy = item->dy + (kb - item->k0) * item->dy_step + (first * window->q + q0) * ST_BLOCK_K;
+                const bool is_packed = cut->packs_dy || problem.n < ST_BLOCK_K;
+                problem.dy_pixel = is_packed ? ST_BLOCK_K : dy_stride;
+                problem.dy = (is_packed ? packed_dy(item, kb) : item->dy + kb * ST_BLOCK_K) +
+                             (first * window->q + q0) * problem.dy_pixel;
                 problem.dw = item->target.data + (kb - item->k0) * item->target.k_step + at;
                 for (int i = 0; i < item->add_count; i++) {
                     problem.add[i] = item->add[i].data + (kb - item->k0) * item->add[i].k_step + at;
@@ -244,46 +277,77 @@ static void run_pieces(weights_item *item, int64_t row_count, bool is_end) {
     }
 }
 
-static void fill_band(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
+/* The band's x, and the offsets of its rows. */
+static void take_x(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
     const weights_cut *cut = item->cut;
     const st_conv_shape *shape = item->shape;
-    const st_call *call = item->call;
-    const int64_t panel_row = cut->panel_columns * cut->panel_pitch, panel_image = cut->panel_rows * panel_row;
-    const int64_t x_pixel = call->in[0].pixel_stride, x_row = x_pixel * shape->in.w;
-    for (int64_t i = 0; i < images; i++) {
-        for (int64_t cb = item->c0; cb < item->c1; cb++) {
-            st_panel_fill(item->panel + ((cb - item->c0) * cut->images + i) * panel_image,
-                          &(st_panel_copy){.x = (const st_real *)call->in[0].data + (image0 + i) * x_row * shape->in.h,
-                                           .h = shape->in.h,
-                                           .w = shape->in.w,
-                                           .x_pixel = x_pixel,
-                                           .x_row = x_row,
-                                           .c0 = item->group * shape->c + cb * ST_BLOCK_C,
-                                           .c = st_min(ST_BLOCK_C, shape->c - cb * ST_BLOCK_C),
-                                           .pitch = cut->panel_pitch,
-                                           .row0 = row0 * shape->window.stride_h - shape->window.pad_top,
-                                           .rows = rows_under(shape, rows),
-                                           .column0 = -shape->window.pad_left,
-                                           .columns = cut->panel_columns});
-        }
-        for (int64_t row = 0; row < rows; row++) {
-            item->rows[i * rows + row] = i * panel_image + row * shape->window.stride_h * panel_row;
-        }
+    const int64_t x_pixel = item->call->in[0].pixel_stride, x_row = x_pixel * shape->in.w, x_image = x_row * shape->in.h;
+    const st_real *x = (const st_real *)item->call->in[0].data + item->group * shape->c;
+    const int64_t panel_row = cut->panel_columns * cut->x_pixel, panel_image = cut->panel_rows * panel_row;
+    const int64_t row_step = cut->is_in_place ? x_row : panel_row, image_step = cut->is_in_place ? x_image : panel_image;
+    for (int64_t i = 0; i < images * rows; i++) {
+        item->rows[i] = i / rows * image_step + i % rows * shape->window.stride_h * row_step;
     }
-    const int64_t pixel = image0 * image_pixels(shape) + row0 * shape->window.q;
-    if (cut->is_large) {
-        item->dy_step = call->run->n * image_pixels(shape) * ST_BLOCK_K;
-        item->dy = shared_of(call) + (item->group * shape->k_blocks + item->k0) * item->dy_step + pixel * ST_BLOCK_K;
+    if (cut->is_in_place) {
+        item->x = x + image0 * x_image + row0 * shape->window.stride_h * x_row + item->c0 * ST_BLOCK_C;
         return;
     }
-    const int64_t pixels = images * rows * shape->window.q, stride = call->dout.pixel_stride;
-    const st_real *dy = (const st_real *)call->dout.data + pixel * stride + item->group * shape->k;
-    item->dy_step = pixels * ST_BLOCK_K;
-    item->dy = item->dy_panel;
-    for (int64_t kb = item->k0; kb < item->k1; kb++) {
-        pack_pixels(item->dy_panel + (kb - item->k0) * item->dy_step, dy + kb * ST_BLOCK_K, stride, pixels,
-                    st_min(ST_BLOCK_K, shape->k - kb * ST_BLOCK_K));
+    for (int64_t i = 0; i < images * (item->c1 - item->c0); i++) {
+        const int64_t image = i % images, cb = i / images;
+        st_panel_fill(item->call->site->kernels, item->panel + cb * cut->x_block + image * panel_image,
+                      &(st_panel_copy){.x = x + (image0 + image) * x_image,
+                                       .h = shape->in.h,
+                                       .w = shape->in.w,
+                                       .x_pixel = x_pixel,
+                                       .x_row = x_row,
+                                       .c0 = (item->c0 + cb) * ST_BLOCK_C,
+                                       .c = st_min(ST_BLOCK_C, shape->c - (item->c0 + cb) * ST_BLOCK_C),
+                                       .pitch = cut->x_pixel,
+                                       .row0 = row0 * shape->window.stride_h - shape->window.pad_top,
+                                       .rows = rows_under(shape, rows),
+                                       .column0 = -shape->window.pad_left,
+                                       .columns = cut->panel_columns});
     }
+    item->x = item->panel;
+}
+
+/* Bricks that run for each pixel. */
+static int64_t bricks_of(const weights_item *item) {
+    const int64_t taps = taps_of(item->shape), tile = item->call->site->kernels->tile_rows;
+    const int64_t c = st_min(item->shape->c, (item->c1 - item->c0) * ST_BLOCK_C);
+    return st_ceil_div(c * taps, tile) * (item->k1 - item->k0);
+}
+
+/* The next band lies behind this one, or nowhere. */
+static void want_next_band(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
+    const st_conv_shape *shape = item->shape;
+    const int64_t next = (image0 + images - 1) * shape->window.p + row0 + rows, all = item->call->run->n * shape->window.p;
+    const int64_t dy_row = item->call->dout.pixel_stride * shape->window.q;
+    const int64_t x_row = item->call->in[0].pixel_stride * shape->in.w, count = st_min(images * rows, all - next);
+    const int64_t x_next = next / shape->window.p * shape->in.h + next % shape->window.p * shape->window.stride_h;
+    const int64_t x_count = st_min(count * shape->window.stride_h, item->call->run->n * shape->in.h - x_next);
+    const int64_t steps = bricks_of(item) * images * rows * shape->window.q;
+    const st_real *dy = (const st_real *)item->call->dout.data, *x = (const st_real *)item->call->in[0].data;
+    const bool is_all = item->k1 - item->k0 == shape->k_blocks, is_all_x = item->c1 - item->c0 == shape->c_blocks;
+    const int64_t dy_steps = steps * dy_row * count / (dy_row * count + x_row * x_count + 1);
+    item->soon = st_soon_of(dy + next * dy_row, is_all ? count * dy_row : 0, dy_steps);
+    item->soon_x = st_soon_of(x + x_next * x_row, is_all_x ? x_count * x_row : 0, steps - dy_steps);
+}
+
+static void take_band(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
+    const st_conv_shape *shape = item->shape;
+    const int64_t pixel = image0 * image_pixels(shape) + row0 * shape->window.q, stride = item->call->dout.pixel_stride;
+    const int64_t pixels = images * rows * shape->window.q;
+    take_x(item, image0, images, row0, rows);
+    item->dy = (const st_real *)item->call->dout.data + pixel * stride + item->group * shape->k;
+    item->dy_step = pixels * ST_BLOCK_K;
+    for (int64_t kb = item->k0; kb < item->k1; kb++) {
+        const int64_t k = st_min(ST_BLOCK_K, shape->k - kb * ST_BLOCK_K);
+        if (item->cut->packs_dy || k < ST_BLOCK_K) {
+            pack_pixels(item->call->site->kernels, packed_dy(item, kb), item->dy + kb * ST_BLOCK_K, stride, pixels, k);
+        }
+    }
+    want_next_band(item, image0, images, row0, rows);
 }
 
 /* One chain over a group of images. */
@@ -295,7 +359,7 @@ static void sum_images(weights_item *item, int64_t image0, int64_t images) {
         const int64_t some = st_min(cut->images, images - image);
         for (int64_t row = 0; row < p; row += cut->rows) {
             const int64_t rows = st_min(cut->rows, p - row);
-            fill_band(item, image0 + image, some, row, rows);
+            take_band(item, image0 + image, some, row, rows);
             run_pieces(item, some * rows, image + some == images && row + rows == p);
         }
     }
@@ -340,7 +404,7 @@ void st_bias_sum(const st_call *call, int64_t item) {
 
 int64_t st_conv_weights_items(const st_call *call) {
     const st_conv_shape shape = st_conv_shape_of(call->site);
-    const weights_cut cut = plan(call->site, &shape, call->run->n);
+    const weights_cut cut = plan(call->site, &shape, call->run->n, call->in[0].pixel_stride);
     return st_bias_items(call) + shape.groups * cut.k_parts * cut.c_parts * (cut.is_large ? 1 : cut.image_groups);
 }
 
@@ -351,7 +415,7 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     }
     index -= st_bias_items(call);
     const st_conv_shape shape = st_conv_shape_of(call->site);
-    const weights_cut cut = plan(call->site, &shape, call->run->n);
+    const weights_cut cut = plan(call->site, &shape, call->run->n, call->in[0].pixel_stride);
     weights_item item = {.call = call, .shape = &shape, .cut = &cut};
     item.c0 = index % cut.c_parts * cut.c_range;
     index /= cut.c_parts;
@@ -369,7 +433,7 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     at += st_round_64((size_t)(cut.images * cut.rows) * sizeof(int64_t));
     st_real *levels = (st_real *)(void *)at;
     item.panel = levels + cut.levels * cut.level_size;
-    item.dy_panel = item.panel + cut.images * cut.panel_rows * cut.panel_columns * cut.c_range * cut.panel_pitch;
+    item.dy_panel = item.panel + (cut.is_in_place ? 0 : cut.c_range * cut.x_block);
 
     const int64_t k_step = shape.c * taps_of(&shape) * ST_BLOCK_K;
     target gradient = {call->dstate[ST_CONV_WEIGHT], k_step};

@@ -47,7 +47,7 @@ static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
     }
     cut->bands = st_ceil_div(total, cut->pixels);
     cut->run_count = 1;
-    cut->tile_count = st_ceil_div(cut->pixels, tile);
+    cut->tile_count = st_ceil_div(cut->pixels, tile) + 1;
     cut->panel_pitch = dense->c + COPY_GAP;
     const size_t panel = cut->is_copied ? (size_t)(cut->pixels * cut->panel_pitch) : 0;
     cut->bytes = st_round_64(panel * sizeof(st_real)) + st_round_64((size_t)cut->tile_count * sizeof(st_tile)) +
@@ -57,7 +57,7 @@ static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
 /* The scratch of the fullest band, which does not shrink with more images: a call may bring fewer than were planned. */
 static void count_memory(st_dense_cut *cut, const st_dense *dense, int64_t row) {
     cut->run_count = st_ceil_div(dense->c, ST_BLOCK_C) * dense->r * dense->s;
-    cut->tile_count = cut->images * cut->rows * st_ceil_div(dense->q, dense->kernels->tile_piece);
+    cut->tile_count = cut->images * cut->rows * st_ceil_div(dense->q, dense->kernels->tile_piece) + 1;
     const size_t panel = (size_t)(cut->images * panel_rows_of(dense, cut->rows) * row);
     cut->bytes = st_round_64(panel * sizeof(st_real)) + st_round_64((size_t)cut->tile_count * sizeof(st_tile)) +
                  st_round_64((size_t)cut->run_count * sizeof(st_gemm_run));
@@ -109,96 +109,100 @@ int64_t st_dense_items(const st_dense_cut *cut) {
 
 /* ---- copying ---- */
 
-void st_panel_fill(st_real *panel, const st_panel_copy *copy) {
-    const size_t pixel_bytes = (size_t)copy->c * sizeof(st_real);
-    const int64_t first = st_min(copy->columns, st_max(0, -copy->column0));
+void st_panel_fill(const st_kernels *kernels, st_real *panel, const st_panel_copy *copy) {
+    const int64_t pitch = copy->pitch, first = st_min(copy->columns, st_max(0, -copy->column0));
     const int64_t last = st_max(first, st_min(copy->columns, copy->w - copy->column0));
+    const bool is_dense = copy->x_pixel == copy->c && pitch == copy->c;
     for (int64_t i = 0; i < copy->rows; i++) {
-        st_real *to = panel + i * copy->columns * copy->pitch;
+        st_real *to = panel + i * copy->columns * pitch;
         const int64_t row = copy->row0 + i;
         if (row < 0 || row >= copy->h) {
-            memset(to, 0, (size_t)(copy->columns * copy->pitch) * sizeof(st_real));
+            memset(to, 0, (size_t)(copy->columns * pitch) * sizeof(st_real));
             continue;
         }
-        const st_real *from = copy->x + row * copy->x_row + copy->c0;
-        memset(to, 0, (size_t)(first * copy->pitch) * sizeof(st_real));
-        if (copy->x_pixel == copy->c && copy->pitch == copy->c) {
-            memcpy(to + first * copy->pitch, from + (copy->column0 + first) * copy->x_pixel,
-                   (size_t)(last - first) * pixel_bytes);
-        } else {
-            for (int64_t j = first; j < last; j++) {
-                memcpy(to + j * copy->pitch, from + (copy->column0 + j) * copy->x_pixel, pixel_bytes);
-            }
-        }
-        memset(to + last * copy->pitch, 0, (size_t)((copy->columns - last) * copy->pitch) * sizeof(st_real));
+        const st_real *from = copy->x + row * copy->x_row + (copy->column0 + first) * copy->x_pixel + copy->c0;
+        memset(to, 0, (size_t)(first * pitch) * sizeof(st_real));
+        kernels->copy(to + first * pitch, pitch, from, copy->x_pixel, is_dense ? 1 : last - first,
+                      is_dense ? (last - first) * pitch : copy->c);
+        memset(to + last * pitch, 0, (size_t)((copy->columns - last) * pitch) * sizeof(st_real));
     }
 }
 
 /* ---- tiles ---- */
 
+/* Tiles are made where they stay: `tiles[count]` is the one that fills up. */
 typedef struct tile_list {
     st_tile *tiles;
     int64_t count;
-    st_tile full, rest; /* pieces that wait for another; rows 0: none */
-    int piece, rows;
+    int piece, rows; /* of the set of kernels */
+    st_tile rest;    /* a short piece that waits for a full one */
+    int64_t a_step, c_step, residual_step;
 } tile_list;
 
-static void append_pixels(st_tile *to, const st_tile *from) {
-    for (int i = 0; i < from->rows; i++) {
-        to->a[to->rows + i] = from->a[i];
-        to->c[to->rows + i] = from->c[i];
-        to->residual[to->rows + i] = from->residual[i];
+static void put_pixels(const tile_list *list, st_tile *tile, int count, int64_t a, int64_t c, int64_t residual) {
+    const int first = tile->rows;
+    for (int i = 0; i < count; i++) {
+        tile->a[first + i] = a + i * list->a_step;
+        tile->c[first + i] = c + i * list->c_step;
+        tile->residual[first + i] = residual + i * list->residual_step;
     }
-    to->rows += from->rows;
+    tile->rows = first + count;
 }
 
-static void emit(tile_list *list, st_tile *tile) {
-    list->tiles[list->count++] = *tile;
-    tile->rows = 0;
+static void close_tile(tile_list *list) {
+    list->count++;
+    list->tiles[list->count].rows = 0;
 }
 
-/* A piece of neighbours. In a tile every piece but the last must be full: a short piece goes behind a full one, or waits
- * for one. Pieces of one pixel just fill up tiles. */
-static void add_piece(tile_list *list, const st_tile *piece) {
-    if (piece->rows < list->piece && list->full.rows == 0) {
-        if (list->rest.rows > 0) {
-            emit(list, &list->rest);
-        }
-        list->rest = *piece;
+static void put_rest(tile_list *list) {
+    if (list->rest.rows > 0) {
+        put_pixels(list, &list->tiles[list->count], list->rest.rows, list->rest.a[0], list->rest.c[0],
+                   list->rest.residual[0]);
+        list->rest.rows = 0;
+        close_tile(list);
+    }
+}
+
+/* `count` neighbours. In a tile every piece but the last must be full: a short piece goes behind a full one, or waits for
+ * one. Pieces of one pixel just fill up tiles. */
+static void put_piece(tile_list *list, int count, int64_t a, int64_t c, int64_t residual) {
+    st_tile *tile = &list->tiles[list->count];
+    if (count < list->piece && tile->rows == 0) {
+        put_rest(list); /* two short ones: they stay apart */
+        put_pixels(list, &list->rest, count, a, c, residual);
         return;
     }
-    append_pixels(&list->full, piece);
-    if (list->rest.rows > 0 && list->full.rows + list->rest.rows <= list->rows) {
-        append_pixels(&list->full, &list->rest);
-        list->rest.rows = 0;
-    }
-    if (list->full.rows % list->piece != 0 || list->full.rows + list->piece > list->rows) {
-        emit(list, &list->full);
+    put_pixels(list, tile, count, a, c, residual);
+    if (list->rest.rows > 0 && tile->rows + list->rest.rows <= list->rows) {
+        put_rest(list);
+    } else if (tile->rows % list->piece != 0 || tile->rows + list->piece > list->rows) {
+        close_tile(list);
     }
 }
 
 static void finish_tiles(tile_list *list) {
-    if (list->full.rows > 0) {
-        emit(list, &list->full);
+    if (list->tiles[list->count].rows > 0) {
+        close_tile(list);
     }
-    if (list->rest.rows > 0) {
-        emit(list, &list->rest);
-    }
+    put_rest(list);
 }
 
 /* One output row in pieces. */
-static void add_row(tile_list *list, int64_t q, int64_t a, int64_t a_step, int64_t c, int64_t c_step, int64_t residual,
-                    int64_t residual_step) {
+static void put_row(tile_list *list, int64_t q, int64_t a, int64_t c, int64_t residual) {
     for (int64_t j = 0; j < q; j += list->piece) {
-        st_tile piece;
-        piece.rows = (int)st_min(list->piece, q - j);
-        for (int i = 0; i < piece.rows; i++) {
-            piece.a[i] = a + (j + i) * a_step;
-            piece.c[i] = c + (j + i) * c_step;
-            piece.residual[i] = residual + (j + i) * residual_step;
-        }
-        add_piece(list, &piece);
+        put_piece(list, (int)st_min(list->piece, q - j), a + j * list->a_step, c + j * list->c_step,
+                  residual + j * list->residual_step);
     }
+}
+
+static tile_list begin_tiles(st_tile *tiles, const st_dense *dense, int piece, int64_t a_step) {
+    tiles[0].rows = 0;
+    return (tile_list){.tiles = tiles,
+                       .piece = piece,
+                       .rows = dense->kernels->tile_rows,
+                       .a_step = a_step,
+                       .c_step = dense->y_pixel,
+                       .residual_step = dense->residual_pixel};
 }
 
 /* ---- running ---- */
@@ -220,10 +224,18 @@ static item_memory lay_out(const st_dense_cut *cut, void *scratch) {
     return memory;
 }
 
+/* Results that no cache will hold go past them; lines must be whole. */
+static bool may_stream(const st_dense *dense) {
+    const int64_t line = 64 / (int64_t)sizeof(st_real);
+    const size_t bytes = (size_t)(dense->n * dense->p * dense->q * dense->y_pixel) * sizeof(st_real);
+    return bytes >= dense->kernels->stream_bytes && (uintptr_t)dense->y % 64 == 0 && dense->y_pixel % line == 0;
+}
+
 static st_brgemm problem_of(const st_dense *dense, const item_memory *memory, int64_t run_count) {
     return (st_brgemm){.runs = memory->runs,
                        .run_count = (int)run_count,
                        .is_begun = dense->is_begun,
+                       .streams = may_stream(dense),
                        .activation = dense->activation};
 }
 
@@ -245,25 +257,43 @@ static void turn_to_block(st_brgemm *problem, const st_dense *dense, int64_t blo
     problem->shift = ends[1];
 }
 
-static void run_blocks(const st_dense *dense, st_brgemm *problem, const tile_list *list, int64_t first, int64_t last) {
+/* Elements first ... of x, as far as x goes. */
+static st_soon x_soon(const st_dense *dense, int64_t first, int64_t count, int64_t steps) {
+    const int64_t all = (dense->n - 1) * dense->x_image + (dense->h - 1) * dense->x_row + dense->w * dense->x_pixel;
+    first = st_min(all, first);
+    return st_soon_of(dense->x + first, st_min(count, all - first), steps);
+}
+
+/* The band stays in L2 and the weights stream by: all tiles of a block, then the next block. */
+static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last) {
     st_real ends[2][ST_BLOCK_K];
+    const int64_t depth = dense->c * dense->r * dense->s;
+    const bool is_heavy = (size_t)(depth * dense->k) * sizeof(st_real) > dense->kernels->in_place_bytes;
+    st_soon soon = st_soon_of(dense->weights, 0, 0);
+    problem.soon = &soon;
     for (int64_t block = first; block < last; block++) {
-        turn_to_block(problem, dense, block, ends);
+        turn_to_block(&problem, dense, block, ends);
+        if (is_heavy && block + 1 < last) {
+            soon = st_soon_of(problem.b + depth * ST_BLOCK_K, depth * ST_BLOCK_K, depth * list->count);
+        }
         for (int64_t i = 0; i < list->count; i++) {
-            dense->kernels->brgemm(problem, &list->tiles[i], NULL);
+            dense->kernels->brgemm(&problem, &list->tiles[i]);
         }
     }
 }
 
 /* The weights stay in L2 and the pixels stream by: all blocks of a tile, then the next tile. */
-static void run_tiles(const st_dense *dense, st_brgemm *problem, const tile_list *list, int64_t first, int64_t last) {
+static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last) {
     st_real ends[2][ST_BLOCK_K];
+    st_soon soon;
+    problem.soon = &soon;
     for (int64_t i = 0; i < list->count; i++) {
-        const st_tile *next = i + 1 < list->count ? &list->tiles[i + 1] : NULL;
+        const st_tile *tile = &list->tiles[i];
+        soon = x_soon(dense, tile->a[tile->rows - 1] + dense->x_pixel, tile->rows * dense->x_pixel,
+                                (last - first) * dense->c);
         for (int64_t block = first; block < last; block++) {
-            turn_to_block(problem, dense, block, ends);
-            dense->kernels->brgemm(problem, &list->tiles[i], next);
-            next = NULL;
+            turn_to_block(&problem, dense, block, ends);
+            dense->kernels->brgemm(&problem, tile);
         }
     }
 }
@@ -279,22 +309,18 @@ static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     problem.lda = dense->x_pixel;
     int64_t a = start * dense->x_pixel;
     if (cut->is_copied) {
-        for (int64_t i = 0; i < count; i++) {
-            memcpy(memory.panel + i * cut->panel_pitch, dense->x + (start + i) * dense->x_pixel,
-                   (size_t)dense->c * sizeof(st_real));
-        }
+        dense->kernels->copy(memory.panel, cut->panel_pitch, dense->x + a, dense->x_pixel, count, dense->c);
         problem.a = memory.panel;
         problem.lda = cut->panel_pitch;
         a = 0;
     }
-    tile_list list = {.tiles = memory.tiles, .piece = dense->kernels->tile_rows, .rows = dense->kernels->tile_rows};
-    add_row(&list, count, a, problem.lda, start * dense->y_pixel, dense->y_pixel, start * dense->residual_pixel,
-            dense->residual_pixel);
+    tile_list list = begin_tiles(memory.tiles, dense, dense->kernels->tile_rows, problem.lda);
+    put_row(&list, count, a, start * dense->y_pixel, start * dense->residual_pixel);
     finish_tiles(&list);
     if (!cut->is_copied && (size_t)(dense->c * dense->k) * sizeof(st_real) <= dense->kernels->in_place_bytes) {
-        run_tiles(dense, &problem, &list, first, last);
+        run_tiles(dense, problem, &list, first, last);
     } else {
-        run_blocks(dense, &problem, &list, first, last);
+        run_blocks(dense, problem, &list, first, last);
     }
 }
 
@@ -327,10 +353,10 @@ static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     const int64_t images = st_min(cut->images, dense->n - image0), rows = st_min(cut->rows, dense->p - row0);
     const int64_t panel_row = cut->panel_columns * cut->panel_pitch, panel_image = cut->panel_rows * panel_row;
 
-    tile_list list = {.tiles = memory.tiles, .piece = dense->kernels->tile_piece, .rows = dense->kernels->tile_rows};
+    tile_list list = begin_tiles(memory.tiles, dense, dense->kernels->tile_piece, dense->stride_w * cut->panel_pitch);
     for (int64_t i = 0; i < images; i++) {
         for (int64_t c0 = 0; c0 < dense->c; c0 += ST_BLOCK_C) {
-            st_panel_fill(memory.panel + (c0 / ST_BLOCK_C * cut->images + i) * panel_image,
+            st_panel_fill(dense->kernels, memory.panel + (c0 / ST_BLOCK_C * cut->images + i) * panel_image,
                           &(st_panel_copy){.x = dense->x + (image0 + i) * dense->x_image,
                                            .h = dense->h,
                                            .w = dense->w,
@@ -345,17 +371,16 @@ static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t ban
                                            .columns = cut->panel_columns});
         }
         for (int64_t row = 0; row < rows; row++) {
-            add_row(&list, dense->q, i * panel_image + row * dense->stride_h * panel_row,
-                    dense->stride_w * cut->panel_pitch, (image0 + i) * dense->y_image + (row0 + row) * dense->y_row,
-                    dense->y_pixel, ((image0 + i) * dense->p + row0 + row) * dense->q * dense->residual_pixel,
-                    dense->residual_pixel);
+            put_row(&list, dense->q, i * panel_image + row * dense->stride_h * panel_row,
+                    (image0 + i) * dense->y_image + (row0 + row) * dense->y_row,
+                    ((image0 + i) * dense->p + row0 + row) * dense->q * dense->residual_pixel);
         }
     }
     finish_tiles(&list);
     st_brgemm problem = problem_of(dense, &memory, list_runs(dense, cut, memory.runs));
     problem.a = memory.panel;
     problem.lda = dense->stride_w * cut->panel_pitch;
-    run_blocks(dense, &problem, &list, first, last);
+    run_blocks(dense, problem, &list, first, last);
 }
 
 void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, void *scratch) {
@@ -365,5 +390,8 @@ void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, 
         run_flat(dense, cut, band, first, last, scratch);
     } else {
         run_band(dense, cut, band, first, last, scratch);
+    }
+    if (may_stream(dense)) {
+        dense->kernels->fence();
     }
 }

@@ -21,9 +21,9 @@ static strata_status shape(st_infer *in, strata_error *err) {
 
 static void forward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
-    call->losses[item] = call->site->kernels->cross_entropy(
-        &call->ranks[item], st_span_of(&call->in[0], item).data, call->in[0].dims.c, call->run->labels[item],
-        (st_real)call->run->label_smoothing);
+    call->losses[item] =
+        call->site->kernels->cross_entropy(&call->ranks[item], st_span_of(&call->in[0], item).data, call->in[0].dims.c,
+                                           call->run->labels[item], (st_real)call->run->label_smoothing);
 }
 
 static void backward(const st_call *call, int64_t item, void *scratch) {
@@ -31,10 +31,10 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
     if (call->din[0].data == NULL) {
         return;
     }
-    call->site->kernels->cross_entropy_backward(
-        st_span_of(&call->din[0], item).data, call->din_add[0], st_span_of(&call->in[0], item).data,
-        call->in[0].dims.c, call->run->labels[item], (st_real)call->run->label_smoothing,
-        (st_real)(call->site->loss_weight / (double)call->run->n));
+    call->site->kernels->cross_entropy_backward(st_span_of(&call->din[0], item).data, call->din_add[0],
+                                                st_span_of(&call->in[0], item).data, call->in[0].dims.c,
+                                                call->run->labels[item], (st_real)call->run->label_smoothing,
+                                                (st_real)(call->site->loss_weight / (double)call->run->n));
 }
 
 static void reference_image(const st_call *call, int64_t n) {
@@ -51,8 +51,8 @@ static void reference_image(const st_call *call, int64_t n) {
         all += (double)x[i] - best;
     }
     call->ranks[n] = rank;
-    call->losses[n] = (st_real)(st_log(sum) - (1 - smoothing) * ((double)x[label] - best) -
-                                smoothing * all / (double)classes);
+    call->losses[n] =
+        (st_real)(st_log(sum) - (1 - smoothing) * ((double)x[label] - best) - smoothing * all / (double)classes);
 }
 
 static void reference(const st_call *call) {
@@ -69,8 +69,9 @@ const st_impl st_cross_entropy_nhwc = {.forward = {{.run = forward, .by_image = 
 const st_op st_op_cross_entropy = {
     .name = "cross_entropy",
     .summary = "the loss of a classifier: minus the logarithm of the true class's probability",
-    .source = "Bishop 2006, \"Pattern Recognition and Machine Learning\", section 4.3.4; smoothing: Szegedy et al. 2015,\n"
-              "arXiv:1512.00567, section 7",
+    .source =
+        "Bishop 2006, \"Pattern Recognition and Machine Learning\", section 4.3.4; smoothing: Szegedy et al. 2015,\n"
+        "arXiv:1512.00567, section 7",
     .examples = "input 1x1x12, fc 10, output logits loss=cross_entropy\n"
                 "input 1x1x37, output logits loss=cross_entropy\n"
                 "input 4x4x3, conv 1x1 5, avgpool global, output logits loss=cross_entropy weight=0.3\n",

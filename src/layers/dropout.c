@@ -1,8 +1,9 @@
 /* dropout: in training each element is zeroed with probability `rate` and the others are divided by 1 - rate (inverted
  * dropout), so inference changes nothing.
  *
- * Whether an element stays is a function of the seed, the layer's stream, the step, the image's place in the batch and the
- * element's place in the image (h, w, c): the same in both layouts, on any number of threads, and after a resume. */
+ * Whether an element stays is a function of the seed, the layer's stream, the step, the image's place in the batch and
+ * the element's place in the image (h, w, c): the same in both layouts, on any number of threads, and after a resume.
+ */
 #include "layers/layers.h"
 
 typedef struct dropout_params {
@@ -77,8 +78,8 @@ static void apply_mask(const st_call *call, int64_t item, st_span to, st_span fr
     const uint8_t *mask = mask_of(call, item, to);
     st_real scale = (st_real)(1 / (1 - rate_of(call)));
     for (int64_t row = 0; row < to.rows; row++) {
-        call->site->kernels->mask(to.data + row * to.stride, from.data + row * from.stride, mask + row * to.width, scale,
-                                  to.width, add);
+        call->site->kernels->mask(to.data + row * to.stride, from.data + row * from.stride, mask + row * to.width,
+                                  scale, to.width, add);
     }
 }
 
@@ -133,8 +134,9 @@ const st_op st_op_dropout = {
     .examples = "input 1x1x50, dropout 0.5\n"
                 "input 5x4x3, dropout 0.2\n"
                 "input 1x1x20, fc 33, relu, dropout rate=0.7\n",
-    .notes = "rate is the share that is dropped, as in torch and Keras; the paper's p is the share that stays. What stays\n"
-             "is divided by 1 - rate, so inference needs no change and costs nothing.",
+    .notes =
+        "rate is the share that is dropped, as in torch and Keras; the paper's p is the share that stays. What stays\n"
+        "is divided by 1 - rate, so inference needs no change and costs nothing.",
     .params = {{.name = "rate",
                 .kind = ST_PARAM_REAL,
                 .offset = offsetof(dropout_params, rate),

@@ -1,7 +1,7 @@
 /* fc: what the fully connected layer says of itself. Its arithmetic is in fc_nhwc.c and fc_lanes.c.
  *
- * y[n][k] = bias[k] + sum over j of x[n][j] * weight[k][j]. An input with rows and columns is read as a vector in c, h, w
- * order, as published weights have it. */
+ * y[n][k] = bias[k] + sum over j of x[n][j] * weight[k][j]. An input with rows and columns is read as a vector in c, h,
+ * w order, as published weights have it. */
 #include "layers/layers.h"
 
 static strata_status shape(st_infer *in, strata_error *err) {
@@ -17,8 +17,8 @@ static strata_status shape(st_infer *in, strata_error *err) {
     in->out = (st_dims){.h = 1, .w = 1, .c = params->outputs};
     in->out_flat = true;
     in->sees_all = true;
-    in->state[ST_CONV_WEIGHT] = (st_state_dims){
-        .rank = 2, .dims = {params->outputs, inputs}, .fan_in = inputs, .fan_out = params->outputs};
+    in->state[ST_CONV_WEIGHT] =
+        (st_state_dims){.rank = 2, .dims = {params->outputs, inputs}, .fan_in = inputs, .fan_out = params->outputs};
     if (params->bias) {
         in->state[ST_CONV_BIAS] =
             (st_state_dims){.rank = 1, .dims = {params->outputs}, .fan_in = inputs, .fan_out = params->outputs};
@@ -40,9 +40,8 @@ static void reference(const st_call *call) {
                     sum += (double)x[n * inputs + pixel * dims.c + c] * (double)*weight++;
                 }
             }
-            y[n * outputs + k] = (st_real)(call->state[ST_CONV_BIAS] == NULL
-                                               ? sum
-                                               : sum + (double)call->state[ST_CONV_BIAS][k]);
+            y[n * outputs + k] =
+                (st_real)(call->state[ST_CONV_BIAS] == NULL ? sum : sum + (double)call->state[ST_CONV_BIAS][k]);
         }
     }
 }
@@ -55,9 +54,10 @@ const st_op st_op_fc = {
                 "input 1x1x7, fc 10\n"
                 "input 3x4x5, flatten, fc 33 bias=no\n"
                 "input 2x2x40, fc 70, relu, fc 13 init=lecun\n",
-    .notes = "Needs no flatten before it: rows and columns are read as a vector in channel, row, column order, which is\n"
-             "the order of published weights. Weights are [outputs][inputs]. The last fc of a classifier has one output\n"
-             "for each class and no softmax behind it: `output NAME loss=cross_entropy` contains the softmax.",
+    .notes =
+        "Needs no flatten before it: rows and columns are read as a vector in channel, row, column order, which is\n"
+        "the order of published weights. Weights are [outputs][inputs]. The last fc of a classifier has one output\n"
+        "for each class and no softmax behind it: `output NAME loss=cross_entropy` contains the softmax.",
     .params = {{.name = "outputs",
                 .kind = ST_PARAM_INT,
                 .offset = offsetof(st_fc_params, outputs),
@@ -78,11 +78,9 @@ const st_op st_op_fc = {
                 .meaning = "how weights begin; auto: he before relu, else xavier"}},
     .params_size = sizeof(st_fc_params),
     .init_param_offset = offsetof(st_fc_params, init),
-    .state = {[ST_CONV_WEIGHT] = {.name = "weight",
-                                  .is_trained = true,
-                                  .is_decayed = true,
-                                  .init = ST_INIT_XAVIER_UNIFORM},
-              [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
+    .state =
+        {[ST_CONV_WEIGHT] = {.name = "weight", .is_trained = true, .is_decayed = true, .init = ST_INIT_XAVIER_UNIFORM},
+         [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
     .in_min = 1,
     .in_max = 1,
     .traits = ST_OP_TAKES_SPATIAL_AS_FLAT,

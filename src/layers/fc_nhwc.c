@@ -123,7 +123,7 @@ static void forward(const st_call *call, int64_t block, void *scratch) {
         for (int64_t first = 0; first < n;) {
             const st_tile tile = image_tile(kernels, n, first, shape.inputs, call->out.pixel_stride,
                                             epilogue->residual.pixel_stride);
-            kernels->brgemm(&problem, &tile, NULL);
+            kernels->brgemm(&problem, &tile);
             first += tile.rows;
         }
     }
@@ -197,7 +197,7 @@ static void run_data(const st_call *call, int64_t item, void *scratch) {
         }
         for (int64_t first = 0; first < count;) {
             const st_tile tile = image_tile(kernels, count, first, ST_BLOCK_K, ST_BLOCK_K, 0);
-            kernels->brgemm(&problem, &tile, NULL);
+            kernels->brgemm(&problem, &tile);
             first += tile.rows;
         }
         kernels->transpose(dx, shape.inputs, chunk, ST_BLOCK_K, count, problem.n);
@@ -223,6 +223,7 @@ static void run_weights(const st_call *call, int64_t item, void *scratch) {
                                  .row_count = 1,
                                  .pixels = images,
                                  .x_pixel = shape.inputs,
+                                 .dy_pixel = ST_BLOCK_K,
                                  .m = st_min(WEIGHTS_CHUNK, shape.inputs - j0)};
     for (int64_t block = 0; block < shape.k_blocks; block++) {
         problem.n = (int)st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K);

@@ -37,7 +37,8 @@ const st_op st_op_identity = {
     .source = "He, Zhang, Ren, Sun 2015, arXiv:1512.03385, section 3.2",
     .examples = "input 5x4x3, identity\n"
                 "input 6x6x8, add { | conv 3x3 8 pad=1 | identity }\n",
-    .notes = "Costs nothing: no memory and no time. In a branch it may also be left out, `add { | conv 3x3 8 pad=1 | }`.",
+    .notes =
+        "Costs nothing: no memory and no time. In a branch it may also be left out, `add { | conv 3x3 8 pad=1 | }`.",
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,

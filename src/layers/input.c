@@ -38,10 +38,11 @@ const st_op st_op_input = {
     .examples = "input 28x28x1\n"
                 "input 32x32x3 mean=0.5 std=0.25\n"
                 "input 224x224x3 mean=[0.485 0.456 0.406] std=[0.229 0.224 0.225]\n",
-    .notes = "Begins every net, exactly once. Bytes 0..255 of a picture become (byte / 255 - mean) / std. The means and\n"
-             "deviations that published weights were trained with are part of the net, so they stand here.\n"
-             "A picture that is smaller than the input (28x28 digits in a 32x32 net) is centred on black, and black\n"
-             "is the byte 0: the border holds (0 - mean) / std.",
+    .notes =
+        "Begins every net, exactly once. Bytes 0..255 of a picture become (byte / 255 - mean) / std. The means and\n"
+        "deviations that published weights were trained with are part of the net, so they stand here.\n"
+        "A picture that is smaller than the input (28x28 digits in a 32x32 net) is centred on black, and black\n"
+        "is the byte 0: the border holds (0 - mean) / std.",
     .params = {{.name = "shape",
                 .kind = ST_PARAM_SHAPE,
                 .offset = offsetof(st_input_params, shape),

@@ -1,5 +1,5 @@
-/* maxpool and avgpool: the largest value, or the mean, of each window, channel by channel. Loops are in kernels/pool.inc;
- * both layouts use the same ones. */
+/* maxpool and avgpool: the largest value, or the mean, of each window, channel by channel. Loops are in
+ * kernels/pool.inc; both layouts use the same ones. */
 #include <string.h>
 
 #include "layers/layers.h"
@@ -28,9 +28,10 @@ static st_window_params window_params(const pool_params *params) {
 
 static strata_status check_pad(const st_infer *in, const pool_params *params, strata_error *err) {
     if (params->pad[0] >= params->kernel[0] || params->pad[1] >= params->kernel[1]) {
-        strata_status status = st_infer_fail(in, err, "pad", "pad must be smaller than the %lldx%lld window, found %lldx%lld",
-                                             (long long)params->kernel[0], (long long)params->kernel[1],
-                                             (long long)params->pad[0], (long long)params->pad[1]);
+        strata_status status =
+            st_infer_fail(in, err, "pad", "pad must be smaller than the %lldx%lld window, found %lldx%lld",
+                          (long long)params->kernel[0], (long long)params->kernel[1], (long long)params->pad[0],
+                          (long long)params->pad[1]);
         st_error_hint(err, "a window that lies in the padding alone has nothing to pool");
         return status;
     }
@@ -266,7 +267,8 @@ const st_op st_op_maxpool = {
 const st_op st_op_avgpool = {
     .name = "avgpool",
     .summary = "the mean of each window; `avgpool global`: of the image",
-    .source = "LeCun, Bottou, Bengio, Haffner 1998, section II; global: Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2",
+    .source =
+        "LeCun, Bottou, Bengio, Haffner 1998, section II; global: Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2",
     .examples = "input 28x28x6, avgpool 2x2 stride=2\n"
                 "input 9x8x5, avgpool 3x3 stride=2 pad=1\n"
                 "input 11x10x4, avgpool 3x3 stride=2 pad=1 ceil=yes\n"

@@ -1,5 +1,6 @@
 /* span.c: one item of a value, as rows of neighbouring elements, and what most layers do with it. The same code serves
- * both layouts: an image of c channels in NHWC, a block of 16 images in LANES, which looks like one of 16 c channels. */
+ * both layouts: an image of c channels in NHWC, a block of 16 images in LANES, which looks like one of 16 c channels.
+ */
 #include <string.h>
 
 #include "layers/layers.h"
@@ -102,8 +103,7 @@ void st_item_pass_back(const st_call *call, const st_view *din, bool add, int64_
 
 void st_item_activate_backward(const st_call *call, const st_view *target, bool add, st_activation activation,
                                int64_t item) {
-    st_span out = st_span_of(&call->out, item), dout = st_span_of(&call->dout, item),
-            to = st_span_of(target, item);
+    st_span out = st_span_of(&call->out, item), dout = st_span_of(&call->dout, item), to = st_span_of(target, item);
     st_activate_backward work = {.rows = out.rows,
                                  .width = out.width,
                                  .out = out.data,

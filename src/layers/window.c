@@ -84,9 +84,8 @@ static strata_status does_not_fit(const st_infer *in, const st_window *window, s
 
 strata_status st_window_infer(st_window *out, const st_infer *in, const st_window_params *params, strata_error *err) {
     if (in->in_flat[0]) {
-        strata_status status =
-            st_infer_fail(in, err, NULL, "needs rows and columns, but its input is a vector of %lld values",
-                          (long long)in->in[0].c);
+        strata_status status = st_infer_fail(
+            in, err, NULL, "needs rows and columns, but its input is a vector of %lld values", (long long)in->in[0].c);
         st_error_hint(err, "layers with windows come before the first fc or flatten");
         return status;
     }

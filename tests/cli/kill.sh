@@ -15,13 +15,13 @@ if ! "$strata" data $data --quiet > /dev/null 2>&1; then
     sh "$here/../make-idx" small 1000 200
     data=small size='--epochs 100'
 fi
-# shellcheck disable=SC2086
-begin() { "$strata" train lenet5 --data $data $size --save-every 0.03 --json --out "$@"; }
+options="train lenet5 --data $data $size --save-every 0.03 --json"
 seconds() { date +%s.%N; }
 hash() { sed -n 's/.*"weights_sha256": "\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 
 started=$(seconds)
-begin whole > whole.txt || { echo "FAIL cli/kill: the run that is not killed failed"; exit 1; }
+# shellcheck disable=SC2086
+"$strata" $options --out whole > whole.txt || { echo "FAIL cli/kill: the run that is not killed failed"; exit 1; }
 took=$(awk -v a="$started" -v b="$(seconds)" 'BEGIN { print b - a }')
 wanted=$(hash whole.txt)
 
@@ -33,7 +33,8 @@ while [ "$killed" -lt "$kills" ]; do
     if [ -s run/run.txt ]; then
         "$strata" train --resume run --json > life.txt 2> said.txt &
     else
-        begin run --force > life.txt 2> said.txt &
+        # shellcheck disable=SC2086
+        "$strata" $options --out run --force > life.txt 2> said.txt &
     fi
     pid=$!
     sleep "$moment"

@@ -11,4 +11,4 @@ strata train t1/net.net --data small --epochs 1 --batch 16 --json --out again | 
 strata train lenet5 --data small --epochs 1 --batch 16 --json --out seed2 --seed 2 | hash > other
 sort -u hashes | grep -c '^[0-9a-f]\{64\}$'
 grep -c '^[0-9a-f]\{64\}$' other
-grep -cxF -f hashes other
+grep -cxF -f hashes other || true
