@@ -59,8 +59,9 @@ FLAGS_ISA_asan := -O1 -fno-sanitize=undefined --param asan-stack=0 -fno-sanitize
 FLAGS_ISA_fuzz := -O1 -fno-sanitize=all
 
 FOLDERS  := $(shell sed '/^\#/d' src/ORDER)
-SOURCES  := $(foreach f,$(FOLDERS),$(filter-out src/kernels/isa_%,$(sort $(wildcard src/$(f)/*.c)))) \
-            $(foreach i,$(ISAS),$(wildcard src/kernels/isa_$(i).c))
+# The longest compilations begin first.
+SOURCES  := $(foreach i,$(ISAS),$(wildcard src/kernels/isa_$(i).c)) \
+            $(foreach f,$(FOLDERS),$(filter-out src/kernels/isa_%,$(sort $(wildcard src/$(f)/*.c))))
 PROGRAM  := $(sort $(wildcard programs/*.c))
 ZOO      := $(sort $(wildcard zoo/*.net zoo/*/*.net))
 OBJ      := $(BUILD)/obj

@@ -413,13 +413,18 @@ static int run_resume(const arguments *a) {
     strata_error err;
     run_plan plan;
     training t = {.plan = &plan, .folder = a->resume, .json = a->common.json, .save_every = a->save_every};
-    if (run_plan_read(&plan, a->resume, &err) != STRATA_OK || run_log_read(&t.log, a->resume, &err) != STRATA_OK) {
+    strata_status found = run_plan_read(&plan, a->resume, &err);
+    if (found == STRATA_OK) {
+        found = run_log_read(&t.log, a->resume, &err);
+    }
+    if (found == STRATA_OK && t.log.result == NULL) {
+        found = run_lock(a->resume, &err);
+    }
+    if (found != STRATA_OK) {
         status = report(&err);
     } else if (t.log.result != NULL) {
         print_note("%s is finished\n", a->resume);
         status = training_print_result(&t, t.log.result);
-    } else if (run_lock(a->resume, &err) != STRATA_OK) {
-        status = report(&err);
     } else {
         status = go_on(&t, &plan, a);
     }

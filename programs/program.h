@@ -5,6 +5,7 @@
  * terminal.c  tables, facts, the live line, errors
  * options.c   one parser of command lines, by descriptors; help from the same descriptors
  * json.c svg.c run.c    a small writer, two drawings, the run folder
+ * memory.c subject.c training.c    what fits, the model that is asked, the course of a training run
  * cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
 #define PROGRAM_H

@@ -14,8 +14,8 @@
 static struct {
     const char *program;
     bool is_terminal, has_colors, has_error_colors, has_utf8, is_silent;
-    int columns, rows;
-} screen = {.program = "strata", .columns = 80, .rows = 24};
+    int columns;
+} screen = {.program = "strata", .columns = 80};
 
 static bool wants_color(const char *color, int fd, const char *terminal) {
     if (strcmp(color, "auto") != 0) {

@@ -103,16 +103,18 @@ static int say_unheard(const training *t) {
     return FAILED;
 }
 
-/* A loss that is not finite: where, what stands, what usually helps. */
+/* A loss that is not finite: where, what stands, what usually helps, in the words of a command line. */
 static int say_diverged(training *t, const strata_error *err) {
     const run_plan *p = t->plan;
+    double half = (double)p->epochs / 2, warmup = p->warmup > 0 ? 2 * p->warmup : 1;
+    strata_error bare = *err;
+    bare.hint[0] = '\0';
     live_clear(&t->live);
-    report(err);
+    report(&bare);
     char *path = path_join(t->folder, "last.safetensors");
     fprintf(stderr, "  last good checkpoint: %s\n", path);
-    fprintf(stderr,
-            "  usual remedies: a smaller step, --lr %s; a slower start, --warmup %s; data without broken pictures\n",
-            number_text(p->learning_rate / 10).s, number_text(p->warmup > 0 ? 2 * p->warmup : 1).s);
+    fprintf(stderr, "  usual remedies: a smaller step, --lr %s; a slower start, --warmup %s; bn in the network\n",
+            number_text(p->learning_rate / 10).s, number_text(warmup < half ? warmup : half).s);
     free(path);
     return FAILED;
 }

@@ -322,6 +322,7 @@ static st_kernels with_random_blocking(const st_kernels *kernels) {
     out.band_bytes = (size_t)draw(1, 200) * 1024;
     out.in_place_bytes = (size_t)draw(0, 100) * 1024;
     out.gradient_bytes = (size_t)draw(1, 100) * 1024;
+    out.copy_uses = draw(0, 1) == 0 ? 0 : INT64_MAX;
     out.stream_bytes = draw(0, 1) == 0 ? 0 : SIZE_MAX;
     return out;
 }

@@ -1,14 +1,10 @@
-/* The kernels of image lanes, through the layers that use them: random shapes, strides, paddings, dilations and groups,
- * numbers of images that fill no block, values with stride. Each result is compared with naive loops in double, within
- * the bound of a chain of that length, and byte by byte with the portable kernels. Items run in reverse order, since no
- * result may depend on it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* The entries of ST_KERNEL_LIST_LANES through the layers that use them: random shapes, strides, paddings, dilations and
+ * groups, numbers of images that fill no block, values with stride. Each result is compared with naive loops in double,
+ * within the bound of a chain of that length, and byte by byte with the portable kernels. Items run in reverse order,
+ * since no result may depend on it. */
+#include "sweep.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "layers/layers.h"
 
@@ -372,12 +368,11 @@ static problem draw_conv(int index) {
     return it;
 }
 
-static problem draw_fc(int index) {
-    (void)index;
+static problem draw_fc(int64_t outputs) {
     problem it = {.impl = &st_fc_lanes, .n = draw_images(), .is_fc = true, .add = draw_int(0, 1) == 1};
     bool is_flat = draw_int(0, 1) == 0;
     it.in = is_flat ? (st_dims){1, 1, draw_int(1, 90)} : (st_dims){draw_int(1, 4), draw_int(1, 4), draw_int(1, 9)};
-    it.out = (st_dims){1, 1, draw_int(1, 70)};
+    it.out = (st_dims){1, 1, outputs};
     it.conv = (st_conv_params){.kernel = {it.in.h, it.in.w}, .filters = it.out.c, .groups = 1};
     it.window = (st_window){
         .r = it.in.h, .s = it.in.w, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1};
@@ -394,13 +389,13 @@ static void describe(const problem *it, const char *name) {
              (int)it->conv.groups);
 }
 
-static void check_problem(problem *it, const st_kernels *kernels) {
+static void check_problem(problem *it, const st_kernels *reference, const st_kernels *kernels) {
     st_fc_params fc = {.outputs = it->out.c, .bias = true};
     it->params = it->is_fc ? (const void *)&fc : &it->conv;
     describe(it, kernels->name);
     draw_tensors(it);
-    results portable = run_problem(it, st_kernels_at(0)), found = run_problem(it, kernels);
-    check_numbers(it, &portable);
+    results portable = run_problem(it, reference), found = run_problem(it, kernels);
+    check_numbers(it, &found);
     same_bytes("y", found.y.view.data, portable.y.view.data, found.y.count);
     same_bytes("dx", found.dx.view.data, portable.dx.view.data, found.dx.count);
     same_bytes("dw", found.dweight, portable.dweight, found.weights);
@@ -415,27 +410,95 @@ static void check_problem(problem *it, const st_kernels *kernels) {
     tensor_drop(&it->residual);
 }
 
-static void each_set(problem (*draw)(int index)) {
-    for (size_t i = 0; st_kernels_at(i) != NULL; i++) {
-        if (!st_kernels_runs(st_kernels_at(i))) {
-            print_message("%s: not on this processor\n", st_kernels_at(i)->name);
-            continue;
-        }
-        for (int index = 0; index < CASES; index++) {
-            problem it = draw(index);
-            check_problem(&it, st_kernels_at(i));
+/* Forward, both gradients and the sum over the blocks in one: the messages name what differs. */
+void sweep_lanes_conv(const st_kernels *reference, const st_kernels *kernels) {
+    for (int index = 0; index < CASES; index++) {
+        problem it = draw_conv(index);
+        check_problem(&it, reference, kernels);
+    }
+}
+
+/* Shapes that tiles were made for, and the step of 2 that cuts dx into parities. */
+static void check_shape(st_conv_params conv, st_dims in, int64_t n, const st_kernels *reference,
+                        const st_kernels *kernels) {
+    problem it = {.impl = &st_conv_lanes, .conv = conv, .in = in, .n = n};
+    st_window_params window = {
+        .kernel = it.conv.kernel, .stride = it.conv.stride, .pad = it.conv.pad, .dilation = it.conv.dilation};
+    it.window = st_window_of(&window, in);
+    it.out = (st_dims){it.window.p, it.window.q, conv.filters};
+    check_problem(&it, reference, kernels);
+}
+
+void sweep_lanes_conv_data(const st_kernels *reference, const st_kernels *kernels) {
+    st_conv_params conv = {.kernel = {3, 3}, .filters = 5, .stride = {2, 2}, .dilation = {1, 1}, .groups = 1};
+    for (int64_t pad = 0; pad < 3; pad++) {
+        for (int64_t size = 5; size < 9; size++) {
+            conv.pad[0] = conv.pad[1] = pad;
+            check_shape(conv, (st_dims){size, size + 1, 4}, 17, reference, kernels);
         }
     }
 }
 
-static void test_conv_lanes_equals_naive_loops_and_portable(void **state) {
-    (void)state;
-    each_set(draw_conv);
+void sweep_lanes_conv_weights(const st_kernels *reference, const st_kernels *kernels) {
+    st_conv_params conv = {.kernel = {5, 5}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    conv.filters = 6;
+    check_shape(conv, (st_dims){32, 32, 1}, 18, reference, kernels); /* LeNet-5's c1: rows of pixels in parts */
+    conv.filters = 16;
+    check_shape(conv, (st_dims){14, 14, 6}, 64, reference, kernels);
 }
 
-static void test_fc_lanes_equals_naive_loops_and_portable(void **state) {
-    (void)state;
-    each_set(draw_fc);
+/* Blocks 1 to 9: full and broken trees. */
+void sweep_lanes_sum(const st_kernels *reference, const st_kernels *kernels) {
+    (void)reference;
+    for (int64_t blocks = 1; blocks < 10; blocks++) {
+        int64_t stride = 48, count = draw_int(1, 40);
+        st_real *parts = get_reals(blocks * stride), *level = get_reals(blocks * stride), *sums = get_reals(count);
+        for (int64_t i = 0; i < blocks * stride; i++) {
+            parts[i] = level[i] = draw_real();
+        }
+        kernels->lanes_sum(parts, stride, blocks, sums, count);
+        for (int64_t left = blocks; left > 1; left = (left + 1) / 2) { /* neighbours, level by level */
+            for (int64_t b = 0; b < left; b += 2) {
+                for (int64_t i = 0; i < count; i++) {
+                    st_real a = level[b * stride + i];
+                    level[b / 2 * stride + i] = b + 1 < left ? a + level[(b + 1) * stride + i] : a;
+                }
+            }
+        }
+        for (int64_t i = 0; i < count; i++) {
+            st_real size = level[i] < 0 ? -level[i] : level[i];
+            level[i] = size < (st_real)0x1p-100 ? 0 : level[i];
+        }
+        snprintf(current, sizeof current, "%s: %d blocks", kernels->name, (int)blocks);
+        same_bytes("lanes_sum", sums, level, count);
+        drop_reals(parts, blocks * stride);
+        drop_reals(level, blocks * stride);
+        drop_reals(sums, count);
+    }
+}
+
+static void sweep_fc(int64_t least, int64_t most, const st_kernels *reference, const st_kernels *kernels) {
+    for (int index = 0; index < CASES / 4; index++) {
+        problem it = draw_fc(draw_int(least, most));
+        check_problem(&it, reference, kernels);
+    }
+}
+
+/* One vector of outputs or less; some; many. Each forward and backward. */
+void sweep_lanes_fc(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_fc(1, 16, reference, kernels);
+}
+
+void sweep_lanes_fc_data(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_fc(17, 40, reference, kernels);
+}
+
+void sweep_lanes_fc_weights(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_fc(41, 130, reference, kernels);
+}
+
+void sweep_lanes_fc_bias(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_fc(1, 130, reference, kernels);
 }
 
 /* ---- the loss ---- */
@@ -497,44 +560,40 @@ static void check_loss(const loss_case *it, const loss_results *found) {
     }
 }
 
-static void test_cross_entropy_lanes_equals_formula_and_portable(void **state) {
-    (void)state;
+static void check_losses(int index, const st_kernels *reference, const st_kernels *kernels) {
+    loss_case it = {.n = draw_images(), .add = index % 2 == 1, .smoothing = index % 3 == 0 ? 0 : 0.1};
+    int64_t classes = index == 0 ? 1 : draw_int(2, 40);
+    it.logits = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
+    it.gradient = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
+    int32_t labels[80];
+    for (int64_t n = 0; n < it.n; n++) {
+        labels[n] = (int32_t)draw_int(0, classes - 1);
+        *element(&it.logits, n, 0, draw_int(0, classes - 1)) = *element(&it.logits, n, 0, labels[n]); /* ties */
+    }
+    it.labels = labels;
+    loss_results portable = run_loss(&it, reference), found = run_loss(&it, kernels);
+    snprintf(current, sizeof current, "loss %d: %s", index, kernels->name);
+    check_loss(&it, &found);
+    same_bytes("losses", found.losses, portable.losses, it.n);
+    same_bytes("gradient", found.gradient.view.data, portable.gradient.view.data, it.gradient.count);
+    assert_memory_equal(found.ranks, portable.ranks, sizeof found.ranks);
+    loss_results *both[] = {&portable, &found};
+    for (size_t i = 0; i < ST_COUNT_OF(both); i++) {
+        drop_reals(both[i]->losses, it.n);
+        tensor_drop(&both[i]->gradient);
+    }
+    tensor_drop(&it.logits);
+    tensor_drop(&it.gradient);
+}
+
+void sweep_lanes_loss(const st_kernels *reference, const st_kernels *kernels) {
     for (int index = 0; index < CASES; index++) {
-        loss_case it = {.n = draw_images(), .add = index % 2 == 1, .smoothing = index % 3 == 0 ? 0 : 0.1};
-        int64_t classes = index == 0 ? 1 : draw_int(2, 40);
-        it.logits = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
-        it.gradient = tensor_draw((st_dims){1, 1, classes}, it.n, draw_int(0, 1));
-        int32_t labels[80];
-        for (int64_t n = 0; n < it.n; n++) {
-            labels[n] = (int32_t)draw_int(0, classes - 1);
-            *element(&it.logits, n, 0, draw_int(0, classes - 1)) = *element(&it.logits, n, 0, labels[n]); /* ties */
-        }
-        it.labels = labels;
-        loss_results portable = run_loss(&it, st_kernels_at(0));
-        check_loss(&it, &portable);
-        for (size_t i = 1; st_kernels_at(i) != NULL; i++) {
-            if (st_kernels_runs(st_kernels_at(i))) {
-                loss_results found = run_loss(&it, st_kernels_at(i));
-                snprintf(current, sizeof current, "loss %d: %s", index, st_kernels_at(i)->name);
-                same_bytes("losses", found.losses, portable.losses, it.n);
-                same_bytes("gradient", found.gradient.view.data, portable.gradient.view.data, it.gradient.count);
-                assert_memory_equal(found.ranks, portable.ranks, sizeof found.ranks);
-                drop_reals(found.losses, it.n);
-                tensor_drop(&found.gradient);
-            }
-        }
-        drop_reals(portable.losses, it.n);
-        tensor_drop(&portable.gradient);
-        tensor_drop(&it.logits);
-        tensor_drop(&it.gradient);
+        check_losses(index, reference, kernels);
     }
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv_lanes_equals_naive_loops_and_portable),
-        cmocka_unit_test(test_fc_lanes_equals_naive_loops_and_portable),
-        cmocka_unit_test(test_cross_entropy_lanes_equals_formula_and_portable),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+void sweep_lanes_loss_backward(const st_kernels *reference, const st_kernels *kernels) {
+    for (int index = CASES; index < 2 * CASES; index++) {
+        check_losses(index, reference, kernels);
+    }
 }

@@ -122,7 +122,7 @@ strata_status st_build_unknown(const st_build *b, const st_frame *frame, const s
 /* For messages: "6", "3x3", "'relu'", "yes". */
 void st_value_describe(char *out, size_t capacity, const st_value *value);
 
-/* ---- bind.c ---- */
+/* ---- match.c ---- */
 
 int st_build_op_index(const char *name); /* in the table; -1: none */
 const st_block *st_build_block(const st_build *b, const char *name);
@@ -132,6 +132,19 @@ strata_status st_bind_match(const st_build *b, const st_frame *frame, const st_o
 /* The same for a block, whose parameters are counted in order; `found` has one for each. */
 strata_status st_bind_match_block(const st_build *b, const st_frame *frame, const st_block *block,
                                   const st_syntax *step, const st_arg **found);
+/* The messages, for steps that are no layers. "conv takes 2 values (kernel, filters); a third was given: 'relu'":
+ * `names` is the list in brackets; is_key: the value is the name of a parameter whose '=' is missing. */
+strata_status st_match_too_many(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                                const char *names, int count, bool is_key);
+strata_status st_match_given_twice(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                                   const char *name);
+strata_status st_match_unknown_key(const st_build *b, const st_frame *frame, const st_syntax *step, const st_arg *arg,
+                                   const char *const *names, size_t count);
+/* Says that a comma is missing when the argument is the name of a layer. */
+bool st_match_hint_comma(const st_build *b, const st_syntax *step, const st_arg *arg);
+
+/* ---- bind.c ---- */
+
 /* One value into a params struct. */
 strata_status st_bind_store(const st_build *b, const st_frame *frame, const st_op *op, const st_param_spec *spec,
                             const st_arg *arg, const st_value *value, void *params);

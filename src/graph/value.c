@@ -182,7 +182,7 @@ strata_status st_build_condition(bool *out, st_build *b, const st_frame *frame, 
 }
 
 strata_status st_build_count(int64_t *out, st_build *b, const st_frame *frame, const st_expr *expr) {
-    double count;
+    double count = 0;
     ST_TRY(number_of(&count, b, frame, expr));
     bool is_whole = count >= 0 && count <= ST_LANG_LAYER_LIMIT && count <= (double)(int64_t)count;
     if (!is_whole) {
@@ -257,7 +257,7 @@ static strata_status equality(st_value *out, st_build *b, const st_frame *frame,
 }
 
 static strata_status arithmetic(st_value *out, st_build *b, const st_frame *frame, const st_expr *expr) {
-    double x, y;
+    double x = 0, y = 0;
     ST_TRY(number_of(&x, b, frame, expr->items));
     ST_TRY(number_of(&y, b, frame, expr->items->next));
     bool is_zero = y >= 0 && y <= 0;
@@ -276,7 +276,7 @@ static strata_status arithmetic(st_value *out, st_build *b, const st_frame *fram
 }
 
 static strata_status comparison(st_value *out, st_build *b, const st_frame *frame, const st_expr *expr) {
-    double x, y;
+    double x = 0, y = 0;
     ST_TRY(number_of(&x, b, frame, expr->items));
     ST_TRY(number_of(&y, b, frame, expr->items->next));
     bool holds = expr->op == ST_OPERATOR_LT   ? x < y
@@ -299,7 +299,7 @@ static strata_status binary(st_value *out, st_build *b, const st_frame *frame, c
         return equality(out, b, frame, expr);
     case ST_OPERATOR_AND:
     case ST_OPERATOR_OR: {
-        bool x, y;
+        bool x = false, y = false;
         ST_TRY(st_build_condition(&x, b, frame, expr->items));
         ST_TRY(st_build_condition(&y, b, frame, expr->items->next));
         *out = (st_value){.kind = ST_VALUE_FLAG, .flag = expr->op == ST_OPERATOR_AND ? x && y : x || y};
@@ -312,12 +312,12 @@ static strata_status binary(st_value *out, st_build *b, const st_frame *frame, c
 
 static strata_status unary(st_value *out, st_build *b, const st_frame *frame, const st_expr *expr) {
     if (expr->op == ST_OPERATOR_NOT) {
-        bool x;
+        bool x = false;
         ST_TRY(st_build_condition(&x, b, frame, expr->items));
         *out = (st_value){.kind = ST_VALUE_FLAG, .flag = !x};
         return STRATA_OK;
     }
-    double number;
+    double number = 0;
     ST_TRY(number_of(&number, b, frame, expr->items));
     *out = (st_value){.kind = ST_VALUE_NUMBER, .numbers = {0 - number}};
     return STRATA_OK;
@@ -346,7 +346,7 @@ static strata_status bare_value(st_value *out, st_build *b, const st_frame *fram
     case ST_EXPR_BINARY:
         return binary(out, b, frame, expr);
     case ST_EXPR_IF: {
-        bool holds;
+        bool holds = false;
         ST_TRY(st_build_condition(&holds, b, frame, expr->items));
         const st_expr *yes = expr->items->next;
         return st_build_value(out, b, frame, holds ? yes : yes->next);

@@ -14,6 +14,7 @@ const st_kernels st_kernels_portable = {
     .band_bytes = 256 * 1024,
     .in_place_bytes = 256 * 1024,
     .stream_bytes = 16 << 20,
+    .copy_uses = 1 << 20,
     .gradient_bytes = 600 * 1024,
     ST_KERNEL_ENTRIES
 };

@@ -31,10 +31,11 @@ typedef struct st_gemm_run {
 } st_gemm_run;
 
 /* Memory that is wanted soon: a brick asks for it `step` bytes at a time while it computes, from `at` up to `end`, and
- * leaves in `at` where it came to. Spread out: a burst would take the buffers that the brick's own misses need. */
+ * leaves in `at` where it came to. Then come `left` more pieces as long as this one, each `stride` bytes behind the one
+ * before. Spread out: a burst would take the buffers that the brick's own misses need. */
 typedef struct st_soon {
     const char *at, *end;
-    int64_t step;
+    int64_t step, width, stride, left;
 } st_soon;
 
 /* c[pixel][0..n-1] = end(sum over runs, then k, of a[pixel + run + k] * b[run, k][0..n-1]), each sum one chain of fused
@@ -127,7 +128,7 @@ typedef struct st_lanes_loss {
  * and packed rows of dy. That of lanes_fc has 16 * width elements. */
 enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and over: 32 KiB of floats */
 #define ST_LANES_CHAIN_BYTES(conv) ((size_t)((conv)->c * (conv)->r * (conv)->s) * sizeof(int64_t))
-#define ST_LANES_TAPS_BYTES(conv) ((size_t)((conv)->r + (conv)->w * ((conv)->s + 1)) * 3 * sizeof(int64_t))
+#define ST_LANES_TAPS_BYTES(conv) ((size_t)((conv)->h * ((conv)->r + 1) + (conv)->s + 1) * 3 * sizeof(int64_t))
 #define ST_LANES_SUMS_COUNT(conv)                                                                                      \
     ((size_t)(((conv)->c * (conv)->r * (conv)->s + 1) * (conv)->k + 6 * (conv)->q) * ST_LANES + ST_LANES_L1_COUNT)
 
@@ -284,6 +285,7 @@ typedef struct st_kernels {
     size_t band_bytes;     /* a convolution's copied rows: about half of L2 */
     size_t in_place_bytes; /* 1x1: weights that stay in L2 while pixels stream by */
     size_t stream_bytes;   /* a result at least this large will not be read from a cache: stored past them */
+    int64_t copy_uses;     /* of each dy by a gradient of weights, from which a copy without gaps pays */
     size_t gradient_bytes; /* a larger gradient of weights is cut into blocks of at most this */
 #define ST_KERNEL_MEMBER(name, type, arguments) type(*name) arguments;
     ST_KERNEL_LIST(ST_KERNEL_MEMBER)

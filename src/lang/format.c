@@ -280,44 +280,44 @@ static void write_lines(const formatter *f, st_text *out) {
 
 /* ---- the whole ---- */
 
-static strata_status collect(st_token **out, size_t *line_count, st_arena *arena, const st_source *source,
-                             strata_error *err) {
-    size_t count = 2; /* room to look behind the first and beyond the last */
-    st_token token, *tokens = NULL;
-    for (int pass = 0; pass < 2; pass++) {
-        st_lexer lexer;
-        ST_TRY(st_lexer_begin(&lexer, source, true, err));
-        *line_count = 1;
-        do {
-            ST_TRY(st_lexer_next(&token, &lexer, err));
-            *line_count += token.kind == ST_TOKEN_NEWLINE;
-            if (pass == 0) {
-                count++;
-            } else {
-                *tokens++ = token;
-            }
-        } while (token.kind != ST_TOKEN_END);
-        if (pass == 0) {
-            ST_TRY(st_arena_alloc(&tokens, arena, count + 2, sizeof(*tokens), err));
-            tokens += 2;
-            *out = tokens;
+/* Reads all tokens, into `tokens` unless that is NULL, and counts tokens and lines. */
+static strata_status read_tokens(st_token *tokens, size_t *token_count, size_t *line_count, const st_source *source,
+                                 strata_error *err) {
+    st_lexer lexer;
+    st_token token = {.kind = ST_TOKEN_NEWLINE};
+    *token_count = 0;
+    *line_count = 1;
+    ST_TRY(st_lexer_begin(&lexer, source, true, err));
+    while (token.kind != ST_TOKEN_END) {
+        ST_TRY(st_lexer_next(&token, &lexer, err));
+        *line_count += token.kind == ST_TOKEN_NEWLINE;
+        if (tokens != NULL) {
+            tokens[*token_count] = token;
         }
+        ++*token_count;
     }
     return STRATA_OK;
 }
 
+/* Tokens with room for two to look at before the first and after the last. */
+static strata_status collect(formatter *f, st_arena *arena, const st_source *source, strata_error *err) {
+    size_t token_count, line_count;
+    st_token *tokens;
+    ST_TRY(read_tokens(NULL, &token_count, &line_count, source, err));
+    ST_TRY(st_arena_alloc(&tokens, arena, token_count + 4, sizeof(*tokens), err));
+    ST_TRY(st_arena_alloc(&f->lines, arena, line_count, sizeof(*f->lines), err));
+    f->tokens = tokens + 2;
+    return read_tokens(tokens + 2, &token_count, &line_count, source, err);
+}
+
 static strata_status format_source(char **out, st_arena *arena, const st_source *source, strata_error *err) {
     st_files files;
-    st_token *tokens;
-    size_t line_count;
     formatter *f;
     st_files_begin(&files, arena);
     files.skips_includes = true;
     ST_TRY(st_files_parse(&files, source, err)); /* only a text that is right has a tidy form */
-    ST_TRY(collect(&tokens, &line_count, arena, source, err));
     ST_TRY(st_arena_alloc(&f, arena, 1, sizeof(*f), err));
-    f->tokens = tokens;
-    ST_TRY(st_arena_alloc(&f->lines, arena, line_count, sizeof(*f->lines), err));
+    ST_TRY(collect(f, arena, source, err));
     read_lines(f);
     st_text text = {0};
     text.failed = f->code.failed;

@@ -47,11 +47,11 @@ int64_t st_dense_items(const st_dense_cut *cut);
 void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, void *scratch);
 
 /* Copies rows row0 ... of one image's channels c0 ... c0 + c - 1, with zeros where the image ends, to
- * [rows][columns][pitch]. */
+ * [c/64][rows][columns][pitch], the blocks of 64 channels `block` elements apart. */
 typedef struct st_panel_copy {
     const st_real *x; /* the image */
     int64_t h, w, x_pixel, x_row;
-    int64_t c0, c, pitch;
+    int64_t c0, c, pitch, block;
     int64_t row0, rows, column0, columns;
 } st_panel_copy;
 void st_panel_fill(const st_kernels *kernels, st_real *panel, const st_panel_copy *copy);
@@ -69,7 +69,7 @@ static inline int64_t st_max(int64_t a, int64_t b) {
 static inline st_soon st_soon_of(const st_real *first, int64_t count, int64_t steps) {
     const int64_t bytes = st_max(0, count) * (int64_t)sizeof(st_real);
     const char *at = (const char *)first;
-    return (st_soon){at, at + bytes, st_min(64, st_ceil_div(bytes, st_max(1, steps)))};
+    return (st_soon){.at = at, .end = at + bytes, .step = st_min(64, st_ceil_div(bytes, st_max(1, steps)))};
 }
 static inline size_t st_round_64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;

@@ -17,8 +17,7 @@
 
 enum {
     BRICK_PIXELS = 112,       /* of x and dy that stay in L1 under all bricks */
-    IN_PLACE_OUTPUTS = 192, /* most that do not pay for a copy of x */
-    PACK_USES = 512,         /* of a number of dy that pay for its copy */
+    ALIAS_OUTPUTS = 1024,    /* pixels of dy so far apart fall on each other in L1 */
     SHORT_GROUP = 500,       /* pixels */
     BIAS_CHANNELS = 64,
     MERGE_COUNT = 4096
@@ -31,7 +30,6 @@ typedef struct weights_cut {
     int64_t k_parts, c_parts;
     bool packs_dy;
     int64_t images, rows; /* of a band, within a group of images */
-    bool is_in_place;
     int64_t panel_rows, panel_columns;
     int64_t x_pixel, x_block; /* elements between pixels and between blocks of 64 channels */
     int64_t levels;     /* of the counter */
@@ -96,7 +94,9 @@ static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_
     }
     cut->k_range = st_ceil_div(shape->k_blocks, cut->k_parts);
     cut->c_range = st_ceil_div(shape->c_blocks, cut->c_parts);
-    cut->packs_dy = cut->c_range * ST_BLOCK_C * taps_of(shape) >= PACK_USES;
+    /* Under a 1x1, sums begin and end more often, and each time dy is gone from L1. */
+    const int64_t uses = cut->c_range * ST_BLOCK_C * taps_of(shape) * (taps_of(shape) == 1 ? 8 : 1);
+    cut->packs_dy = uses >= site->kernels->copy_uses || site->out.c >= ALIAS_OUTPUTS;
 }
 
 /* Blocks of dy that are copied: all, or the last if it is not whole. */
@@ -108,7 +108,7 @@ static int64_t packed_blocks(const weights_cut *cut, const st_conv_shape *shape)
 static int64_t band_size(const weights_cut *cut, const st_conv_shape *shape, int64_t images, int64_t rows) {
     const int64_t x = rows_under(shape, rows) * cut->panel_columns * cut->c_range * st_min(shape->c, ST_BLOCK_C);
     const int64_t dy = rows * shape->window.q * packed_blocks(cut, shape) * ST_BLOCK_K;
-    return images * ((cut->is_in_place ? 0 : x) + dy);
+    return images * (x + dy);
 }
 
 /* Elements that a band should hold in L2. */
@@ -117,19 +117,11 @@ static int64_t band_weight(const weights_cut *cut, const st_conv_shape *shape, i
     return images * (x + rows * shape->window.q * cut->k_range * ST_BLOCK_K);
 }
 
-static bool reads_in_place(const st_conv_shape *shape) {
-    const st_window *window = &shape->window;
-    return window->r == 1 && window->s == 1 && window->pad_top == 0 && window->pad_left == 0 &&
-           (window->p - 1) * window->stride_h < shape->in.h && (window->q - 1) * window->stride_w < shape->in.w &&
-           shape->k <= IN_PLACE_OUTPUTS;
-}
-
-static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n, int64_t in_pixel) {
+static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n) {
     weights_cut cut = {.image_groups = st_image_groups(n), .is_large = is_large(site, shape), .images = 1};
     const int64_t limit = (int64_t)(site->kernels->band_bytes / sizeof(st_real));
     const st_window *window = &shape->window;
     cut_gradient(&cut, shape, site, n);
-    cut.is_in_place = reads_in_place(shape);
     cut.panel_columns = (window->q - 1) * window->stride_w + (window->s - 1) * window->dilation_w + 1;
     cut.rows = window->p;
     while (cut.rows > 1 && band_weight(&cut, shape, 1, cut.rows) > limit) {
@@ -140,8 +132,8 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     }
     cut.rows = st_ceil_div(window->p, st_ceil_div(window->p, cut.rows));
     cut.panel_rows = rows_under(shape, cut.rows);
-    cut.x_pixel = cut.is_in_place ? in_pixel : st_min(shape->c, ST_BLOCK_C);
-    cut.x_block = cut.is_in_place ? ST_BLOCK_C : cut.images * cut.panel_rows * cut.panel_columns * cut.x_pixel;
+    cut.x_pixel = st_min(shape->c, ST_BLOCK_C);
+    cut.x_block = cut.images * cut.panel_rows * cut.panel_columns * cut.x_pixel;
     if (cut.is_large) {
         cut.levels = cut.image_groups == 8 ? 3 : cut.image_groups == 4 ? 2 : cut.image_groups == 2 ? 1 : 0;
         cut.level_size = cut.k_range * cut.c_range * ST_BLOCK_C * taps_of(shape) * ST_BLOCK_K;
@@ -159,23 +151,13 @@ size_t st_conv_weights_thread_bytes(const st_site *site) {
     for (int64_t groups = 1; groups <= 8 && groups <= site->batch; groups *= 2) {
         for (int64_t n = site->batch / groups * groups; n > 0; n -= groups) {
             if (st_image_groups(n) == groups) {
-                const size_t bytes = plan(site, &shape, n, site->in[0].c).bytes;
+                const size_t bytes = plan(site, &shape, n).bytes;
                 most = bytes > most ? bytes : most;
                 break;
             }
         }
     }
     return most;
-}
-
-/* ---- copying blocks of dy: [pixels][32], filled with zeros ---- */
-
-static void pack_pixels(const st_kernels *kernels, st_real *to, const st_real *dy, int64_t pixel_stride, int64_t pixels,
-                        int64_t n) {
-    kernels->copy(to, ST_BLOCK_K, dy, pixel_stride, pixels, n);
-    for (int64_t i = 0; i < pixels && n < ST_BLOCK_K; i++) {
-        memset(to + i * ST_BLOCK_K + n, 0, (size_t)(ST_BLOCK_K - n) * sizeof(st_real));
-    }
 }
 
 /* The partial gradients of small ones. */
@@ -209,7 +191,7 @@ typedef struct weights_item {
     st_real *panel, *dy_panel; /* copies */
     int64_t *rows;             /* offsets of the band's output rows in x */
     /* of the band at hand: */
-    const st_real *x, *dy; /* x: copied or not; dy: of output 0, first pixel of the band */
+    const st_real *dy; /* of output 0, first pixel of the band */
     int64_t dy_step;       /* between copied blocks */
     bool is_begun, is_end;
     st_soon soon, soon_x; /* dy of the next band, then its x */
@@ -225,10 +207,6 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
     const weights_cut *cut = item->cut;
     const st_window *window = &item->shape->window;
     const int64_t dy_stride = item->call->dout.pixel_stride;
-    if (item->soon.at >= item->soon.end) {
-        item->soon = item->soon_x;
-        item->soon_x.end = item->soon_x.at;
-    }
     st_brgemm_weights problem = {.rows = item->rows + first,
                                  .row_count = (int)count,
                                  .pixels = pixels,
@@ -242,7 +220,7 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
         const int64_t joined = window->dilation_w == 1 && c == cut->x_pixel ? window->s : 1;
         problem.m = joined * c;
         for (int64_t tap = 0; tap < window->r * window->s; tap += joined) {
-            problem.x = item->x + (cb - item->c0) * cut->x_block +
+            problem.x = item->panel + (cb - item->c0) * cut->x_block +
                         (tap / window->s * window->dilation_h * cut->panel_columns +
                          tap % window->s * window->dilation_w + q0 * window->stride_w) *
                             cut->x_pixel;
@@ -256,6 +234,11 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
                 problem.dw = item->target.data + (kb - item->k0) * item->target.k_step + at;
                 for (int i = 0; i < item->add_count; i++) {
                     problem.add[i] = item->add[i].data + (kb - item->k0) * item->add[i].k_step + at;
+                }
+                if (item->soon.at >= item->soon.end && item->soon.left == 0) {
+                    item->soon = item->soon_x;
+                    item->soon_x.end = item->soon_x.at;
+                    item->soon_x.left = 0;
                 }
                 item->call->site->kernels->brgemm_weights(&problem);
             }
@@ -284,54 +267,88 @@ static void take_x(weights_item *item, int64_t image0, int64_t images, int64_t r
     const int64_t x_pixel = item->call->in[0].pixel_stride, x_row = x_pixel * shape->in.w, x_image = x_row * shape->in.h;
     const st_real *x = (const st_real *)item->call->in[0].data + item->group * shape->c;
     const int64_t panel_row = cut->panel_columns * cut->x_pixel, panel_image = cut->panel_rows * panel_row;
-    const int64_t row_step = cut->is_in_place ? x_row : panel_row, image_step = cut->is_in_place ? x_image : panel_image;
     for (int64_t i = 0; i < images * rows; i++) {
-        item->rows[i] = i / rows * image_step + i % rows * shape->window.stride_h * row_step;
+        item->rows[i] = i / rows * panel_image + i % rows * shape->window.stride_h * panel_row;
     }
-    if (cut->is_in_place) {
-        item->x = x + image0 * x_image + row0 * shape->window.stride_h * x_row + item->c0 * ST_BLOCK_C;
-        return;
-    }
-    for (int64_t i = 0; i < images * (item->c1 - item->c0); i++) {
-        const int64_t image = i % images, cb = i / images;
-        st_panel_fill(item->call->site->kernels, item->panel + cb * cut->x_block + image * panel_image,
-                      &(st_panel_copy){.x = x + (image0 + image) * x_image,
+    for (int64_t i = 0; i < images; i++) {
+        st_panel_fill(item->call->site->kernels, item->panel + i * panel_image,
+                      &(st_panel_copy){.x = x + (image0 + i) * x_image,
                                        .h = shape->in.h,
                                        .w = shape->in.w,
                                        .x_pixel = x_pixel,
                                        .x_row = x_row,
-                                       .c0 = (item->c0 + cb) * ST_BLOCK_C,
-                                       .c = st_min(ST_BLOCK_C, shape->c - (item->c0 + cb) * ST_BLOCK_C),
+                                       .c0 = item->c0 * ST_BLOCK_C,
+                                       .c = st_min(shape->c, item->c1 * ST_BLOCK_C) - item->c0 * ST_BLOCK_C,
                                        .pitch = cut->x_pixel,
+                                       .block = cut->x_block,
                                        .row0 = row0 * shape->window.stride_h - shape->window.pad_top,
                                        .rows = rows_under(shape, rows),
                                        .column0 = -shape->window.pad_left,
                                        .columns = cut->panel_columns});
     }
-    item->x = item->panel;
 }
 
-/* Bricks that run for each pixel. */
+/* Bricks that run over each pixel. */
 static int64_t bricks_of(const weights_item *item) {
-    const int64_t taps = taps_of(item->shape), tile = item->call->site->kernels->tile_rows;
-    const int64_t c = st_min(item->shape->c, (item->c1 - item->c0) * ST_BLOCK_C);
-    return st_ceil_div(c * taps, tile) * (item->k1 - item->k0);
+    const st_window *window = &item->shape->window;
+    const int64_t tile = item->call->site->kernels->tile_rows;
+    const int64_t c = st_min(item->shape->c - item->c0 * ST_BLOCK_C, (item->c1 - item->c0) * ST_BLOCK_C);
+    return window->r * st_ceil_div(c * window->s, tile) * (item->k1 - item->k0);
+}
+
+/* Pieces of `width` elements, `stride` from one to the next, over `bricks` bricks of `pixels` steps each. One piece where
+ * there are no gaps. */
+static st_soon pieces_soon(const st_real *first, int64_t width, int64_t stride, int64_t count, int64_t bricks,
+                           int64_t pixels) {
+    if (count <= 0) {
+        return st_soon_of(first, 0, 1);
+    }
+    if (width == stride) {
+        return st_soon_of(first, width * count, bricks * pixels);
+    }
+    st_soon soon = st_soon_of(first, width, st_max(1, bricks / count) * pixels);
+    soon.width = width * (int64_t)sizeof(st_real);
+    soon.stride = stride * (int64_t)sizeof(st_real);
+    soon.left = count - 1;
+    return soon;
 }
 
 /* The next band lies behind this one, or nowhere. */
 static void want_next_band(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
     const st_conv_shape *shape = item->shape;
-    const int64_t next = (image0 + images - 1) * shape->window.p + row0 + rows, all = item->call->run->n * shape->window.p;
-    const int64_t dy_row = item->call->dout.pixel_stride * shape->window.q;
-    const int64_t x_row = item->call->in[0].pixel_stride * shape->in.w, count = st_min(images * rows, all - next);
-    const int64_t x_next = next / shape->window.p * shape->in.h + next % shape->window.p * shape->window.stride_h;
-    const int64_t x_count = st_min(count * shape->window.stride_h, item->call->run->n * shape->in.h - x_next);
-    const int64_t steps = bricks_of(item) * images * rows * shape->window.q;
-    const st_real *dy = (const st_real *)item->call->dout.data, *x = (const st_real *)item->call->in[0].data;
-    const bool is_all = item->k1 - item->k0 == shape->k_blocks, is_all_x = item->c1 - item->c0 == shape->c_blocks;
-    const int64_t dy_steps = steps * dy_row * count / (dy_row * count + x_row * x_count + 1);
-    item->soon = st_soon_of(dy + next * dy_row, is_all ? count * dy_row : 0, dy_steps);
-    item->soon_x = st_soon_of(x + x_next * x_row, is_all_x ? x_count * x_row : 0, steps - dy_steps);
+    const st_view *in = &item->call->in[0], *dout = &item->call->dout;
+    const int64_t p = shape->window.p, q = shape->window.q, stride = shape->window.stride_h;
+    const int64_t next = (image0 + images - 1) * p + row0 + rows;
+    const int64_t count = st_min(images * rows, item->call->run->n * p - next);
+    const int64_t x_next = next / p * shape->in.h + next % p * stride;
+    const int64_t x_count = st_min(count * stride, item->call->run->n * shape->in.h - x_next);
+    const int64_t piece = st_max(1, BRICK_PIXELS / q) * q, bricks = bricks_of(item) * st_max(1, images * rows * q / piece);
+    const int64_t dy_width = st_min(shape->k - item->k0 * ST_BLOCK_K, (item->k1 - item->k0) * ST_BLOCK_K);
+    const int64_t x_width = st_min(shape->c - item->c0 * ST_BLOCK_C, (item->c1 - item->c0) * ST_BLOCK_C);
+    const int64_t dy_share = dy_width * count * q, x_share = x_width * x_count * shape->in.w;
+    const int64_t dy_bricks = bricks * dy_share / st_max(1, dy_share + x_share);
+    item->soon = pieces_soon((const st_real *)dout->data + next * q * dout->pixel_stride + item->group * shape->k +
+                                 item->k0 * ST_BLOCK_K,
+                             dy_width, dout->pixel_stride, count * q, dy_bricks, piece);
+    item->soon_x = pieces_soon((const st_real *)in->data + x_next * shape->in.w * in->pixel_stride +
+                                   item->group * shape->c + item->c0 * ST_BLOCK_C,
+                               x_width, in->pixel_stride, x_count * shape->in.w, bricks - dy_bricks, piece);
+}
+
+/* Blocks of dy to [pixels][32], pixel by pixel; the last is filled with zeros. */
+static void copy_dy(weights_item *item, int64_t pixels) {
+    const st_kernels *kernels = item->call->site->kernels;
+    const int64_t stride = item->call->dout.pixel_stride, rest = item->k1 * ST_BLOCK_K - item->shape->k;
+    const int64_t whole = item->k1 - (rest > 0 ? 1 : 0);
+    for (int64_t i = 0; item->cut->packs_dy && i < pixels; i++) {
+        kernels->copy(packed_dy(item, item->k0) + i * ST_BLOCK_K, item->dy_step,
+                      item->dy + i * stride + item->k0 * ST_BLOCK_K, ST_BLOCK_K, whole - item->k0, ST_BLOCK_K);
+    }
+    if (rest > 0) {
+        st_real *to = packed_dy(item, whole);
+        memset(to, 0, (size_t)(pixels * ST_BLOCK_K) * sizeof(st_real));
+        kernels->copy(to, ST_BLOCK_K, item->dy + whole * ST_BLOCK_K, stride, pixels, ST_BLOCK_K - rest);
+    }
 }
 
 static void take_band(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
@@ -341,12 +358,7 @@ static void take_band(weights_item *item, int64_t image0, int64_t images, int64_
     take_x(item, image0, images, row0, rows);
     item->dy = (const st_real *)item->call->dout.data + pixel * stride + item->group * shape->k;
     item->dy_step = pixels * ST_BLOCK_K;
-    for (int64_t kb = item->k0; kb < item->k1; kb++) {
-        const int64_t k = st_min(ST_BLOCK_K, shape->k - kb * ST_BLOCK_K);
-        if (item->cut->packs_dy || k < ST_BLOCK_K) {
-            pack_pixels(item->call->site->kernels, packed_dy(item, kb), item->dy + kb * ST_BLOCK_K, stride, pixels, k);
-        }
-    }
+    copy_dy(item, pixels);
     want_next_band(item, image0, images, row0, rows);
 }
 
@@ -404,7 +416,7 @@ void st_bias_sum(const st_call *call, int64_t item) {
 
 int64_t st_conv_weights_items(const st_call *call) {
     const st_conv_shape shape = st_conv_shape_of(call->site);
-    const weights_cut cut = plan(call->site, &shape, call->run->n, call->in[0].pixel_stride);
+    const weights_cut cut = plan(call->site, &shape, call->run->n);
     return st_bias_items(call) + shape.groups * cut.k_parts * cut.c_parts * (cut.is_large ? 1 : cut.image_groups);
 }
 
@@ -415,7 +427,7 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     }
     index -= st_bias_items(call);
     const st_conv_shape shape = st_conv_shape_of(call->site);
-    const weights_cut cut = plan(call->site, &shape, call->run->n, call->in[0].pixel_stride);
+    const weights_cut cut = plan(call->site, &shape, call->run->n);
     weights_item item = {.call = call, .shape = &shape, .cut = &cut};
     item.c0 = index % cut.c_parts * cut.c_range;
     index /= cut.c_parts;
@@ -433,7 +445,7 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     at += st_round_64((size_t)(cut.images * cut.rows) * sizeof(int64_t));
     st_real *levels = (st_real *)(void *)at;
     item.panel = levels + cut.levels * cut.level_size;
-    item.dy_panel = item.panel + (cut.is_in_place ? 0 : cut.c_range * cut.x_block);
+    item.dy_panel = item.panel + cut.c_range * cut.x_block;
 
     const int64_t k_step = shape.c * taps_of(&shape) * ST_BLOCK_K;
     target gradient = {call->dstate[ST_CONV_WEIGHT], k_step};

@@ -109,22 +109,48 @@ int64_t st_dense_items(const st_dense_cut *cut) {
 
 /* ---- copying ---- */
 
+static void zero_columns(st_real *row, const st_panel_copy *copy, int64_t first, int64_t last) {
+    for (int64_t c = 0; c < copy->c; c += ST_BLOCK_C) {
+        memset(row + c / ST_BLOCK_C * copy->block + first * copy->pitch, 0,
+               (size_t)((last - first) * copy->pitch) * sizeof(st_real));
+    }
+}
+
+/* Columns first ... last - 1, pixel by pixel: memory is read in its order. */
+static void copy_columns(const st_kernels *kernels, st_real *row, const st_real *from, const st_panel_copy *copy,
+                         int64_t first, int64_t last) {
+    const int64_t whole = copy->c / ST_BLOCK_C, rest = copy->c % ST_BLOCK_C, pitch = copy->pitch;
+    if (copy->c == pitch && copy->x_pixel == pitch) {
+        kernels->copy(row + first * pitch, 0, from + first * pitch, 0, 1, (last - first) * pitch);
+        return;
+    }
+    if (copy->c <= ST_BLOCK_C) {
+        kernels->copy(row + first * pitch, pitch, from + first * copy->x_pixel, copy->x_pixel, last - first, copy->c);
+        return;
+    }
+    for (int64_t j = first; j < last; j++) {
+        kernels->copy(row + j * pitch, copy->block, from + j * copy->x_pixel, ST_BLOCK_C, whole, ST_BLOCK_C);
+        if (rest > 0) {
+            kernels->copy(row + whole * copy->block + j * pitch, 0, from + j * copy->x_pixel + whole * ST_BLOCK_C, 0, 1,
+                          rest);
+        }
+    }
+}
+
 void st_panel_fill(const st_kernels *kernels, st_real *panel, const st_panel_copy *copy) {
-    const int64_t pitch = copy->pitch, first = st_min(copy->columns, st_max(0, -copy->column0));
+    const int64_t first = st_min(copy->columns, st_max(0, -copy->column0));
     const int64_t last = st_max(first, st_min(copy->columns, copy->w - copy->column0));
-    const bool is_dense = copy->x_pixel == copy->c && pitch == copy->c;
     for (int64_t i = 0; i < copy->rows; i++) {
-        st_real *to = panel + i * copy->columns * pitch;
+        st_real *to = panel + i * copy->columns * copy->pitch;
         const int64_t row = copy->row0 + i;
         if (row < 0 || row >= copy->h) {
-            memset(to, 0, (size_t)(copy->columns * pitch) * sizeof(st_real));
+            zero_columns(to, copy, 0, copy->columns);
             continue;
         }
-        const st_real *from = copy->x + row * copy->x_row + (copy->column0 + first) * copy->x_pixel + copy->c0;
-        memset(to, 0, (size_t)(first * pitch) * sizeof(st_real));
-        kernels->copy(to + first * pitch, pitch, from, copy->x_pixel, is_dense ? 1 : last - first,
-                      is_dense ? (last - first) * pitch : copy->c);
-        memset(to + last * pitch, 0, (size_t)((copy->columns - last) * pitch) * sizeof(st_real));
+        zero_columns(to, copy, 0, first);
+        copy_columns(kernels, to, copy->x + row * copy->x_row + copy->column0 * copy->x_pixel + copy->c0, copy, first,
+                     last);
+        zero_columns(to, copy, last, copy->columns);
     }
 }
 
@@ -355,21 +381,19 @@ static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t ban
 
     tile_list list = begin_tiles(memory.tiles, dense, dense->kernels->tile_piece, dense->stride_w * cut->panel_pitch);
     for (int64_t i = 0; i < images; i++) {
-        for (int64_t c0 = 0; c0 < dense->c; c0 += ST_BLOCK_C) {
-            st_panel_fill(dense->kernels, memory.panel + (c0 / ST_BLOCK_C * cut->images + i) * panel_image,
-                          &(st_panel_copy){.x = dense->x + (image0 + i) * dense->x_image,
-                                           .h = dense->h,
-                                           .w = dense->w,
-                                           .x_pixel = dense->x_pixel,
-                                           .x_row = dense->x_row,
-                                           .c0 = c0,
-                                           .c = st_min(ST_BLOCK_C, dense->c - c0),
-                                           .pitch = cut->panel_pitch,
-                                           .row0 = row0 * dense->stride_h - dense->top,
-                                           .rows = panel_rows_of(dense, rows),
-                                           .column0 = -dense->left,
-                                           .columns = cut->panel_columns});
-        }
+        st_panel_fill(dense->kernels, memory.panel + i * panel_image,
+                      &(st_panel_copy){.x = dense->x + (image0 + i) * dense->x_image,
+                                       .h = dense->h,
+                                       .w = dense->w,
+                                       .x_pixel = dense->x_pixel,
+                                       .x_row = dense->x_row,
+                                       .c = dense->c,
+                                       .pitch = cut->panel_pitch,
+                                       .block = cut->images * panel_image,
+                                       .row0 = row0 * dense->stride_h - dense->top,
+                                       .rows = panel_rows_of(dense, rows),
+                                       .column0 = -dense->left,
+                                       .columns = cut->panel_columns});
         for (int64_t row = 0; row < rows; row++) {
             put_row(&list, dense->q, i * panel_image + row * dense->stride_h * panel_row,
                     (image0 + i) * dense->y_image + (row0 + row) * dense->y_row,

@@ -1,7 +1,8 @@
-strata help nets
-strata help train | head -1
-strata help conv | head -1
-strata help layers | grep -c .
+strata help nets | grep '^lenet5 '
+strata help nets | tail -n 1
+strata help train | head -n 1
+strata help conv | head -n 1
+strata help layers | grep -c '^conv '
 strata help covn
 echo "exit $?"
 strata help trian

@@ -1,0 +1,13 @@
+# A loss that is no number: where, what stands, what helps; and the checkpoint before it is whole.
+cp -r "$SMALL" small
+cat > wild.net <<'NET'
+network wild {
+    input 32x32x1
+    c1: conv 5x5 6, relu
+    f2: fc 10
+    output logits loss=cross_entropy
+}
+NET
+strata train wild.net --data small --batch 16 --lr 1e6 --momentum 0.99 --weight-decay 100 --schedule constant --out run --quiet --save-every 0
+echo "exit $?"
+strata predict run/last.safetensors small/t10k-images-idx3-ubyte:0 --quiet > /dev/null && echo "the checkpoint is whole"
