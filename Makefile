@@ -90,7 +90,7 @@ $(OBJ)/%.o: %.c $(OBJ)/flags
 	$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
 $(OBJ)/src/kernels/select.o: EXTRA_CFLAGS := $(ISAS:%=-DST_ISA_%)
-$(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
+$(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA) $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
 # The program is the library's first client: it cannot even see the inner headers.
 $(PROGRAM_OBJECTS): ALL_CFLAGS := $(filter-out -Isrc -DSTRATA_BUILDING,$(ALL_CFLAGS))
 

@@ -126,6 +126,10 @@ static void test_zoo_has_the_published_counts(void **state) {
                 {"resnet50", NULL, 25557032, 53120},
                 {"resnet152", NULL, 60192808, 151424},
                 {"squeezenet1_1", NULL, 1235496, 0},
+                {"googlenet", NULL, 13004888, 15072},
+                {"googlenet", "aux=no", 6624904, 14560},
+                {"alexnet_torchvision", NULL, 61100840, 0},
+                {"nin_cifar", NULL, 966986, 0},
                 {"signs_resnet50", NULL, 23546886, 53120},
                 {"resnet50", "classes=6 image=64", 25557032 - 994 * 2049, 53120}};
     for (size_t i = 0; i < ST_COUNT_OF(nets); i++) {
@@ -196,6 +200,8 @@ static void test_paths_are_those_of_published_files(void **state) {
     assert_true(has_state(load("vgg16", NULL), "classifier.6.weight"));
     assert_true(has_state(load("squeezenet1_1", NULL), "features.3.expand1x1.weight"));
     assert_true(has_state(load("squeezenet1_1", NULL), "classifier.1.bias"));
+    assert_true(has_state(load("googlenet", NULL), "inception3a.branch2.0.conv.weight"));
+    assert_true(has_state(load("googlenet", NULL), "aux1.conv.bn.running_mean"));
     const st_node *conv = find(graph, "layer3.4.conv2");
     assert_string_equal(conv->block, "layer3");
     assert_int_equal(conv->depth, 2);

@@ -99,6 +99,9 @@ static strata_status wrong_value(const slot *s) {
         }
         st_build_nearest(s->b, s->value->text, (const char *const *)names, count);
     }
+    if (s->value->kind == ST_VALUE_WORD && !s->value->is_quoted && s->b->err != NULL && s->b->err->hint[0] == '\0') {
+        st_error_hint(s->b->err, "there is no knob named '%s' either", s->value->text);
+    }
     return status;
 }
 

@@ -65,6 +65,7 @@ typedef struct st_name {
     const char *path;
     int value; /* node; -1: a label whose step is not done */
     bool is_label;
+    int suffix; /* the last number that was put behind this path to make another */
     st_place place;
 } st_name;
 

@@ -59,14 +59,19 @@ static strata_status join_path(const char **out, st_build *b, const st_scope *sc
     return STRATA_OK;
 }
 
-/* A name for a node that does not count: its word, with a number where that is taken. */
+/* A name for a node that does not count: its word, with a number where that is taken. The word's own entry remembers the
+ * number used last, so that many of them cost no search. */
 static strata_status free_path(const char **out, st_build *b, const st_scope *scope, const char *word) {
-    for (int number = 1;; number++) {
-        ST_TRY(join_path(out, b, scope, word, number));
-        if (find_name(b->names, b->name_capacity, *out)->path == NULL) {
-            return STRATA_OK;
-        }
+    ST_TRY(join_path(out, b, scope, word, 1));
+    st_name *first = find_name(b->names, b->name_capacity, *out);
+    if (first->path == NULL) {
+        return STRATA_OK;
     }
+    do {
+        first->suffix = first->suffix < 2 ? 2 : first->suffix + 1;
+        ST_TRY(join_path(out, b, scope, word, first->suffix));
+    } while (find_name(b->names, b->name_capacity, *out)->path != NULL);
+    return STRATA_OK;
 }
 
 static strata_status add_automatic(const char **out, st_build *b, const st_scope *scope, const st_syntax *step) {
@@ -102,7 +107,8 @@ static strata_status add_label(const char **out, st_build *b, const st_frame *fr
     }
     if (name->path != NULL) { /* a label is the stronger: the node that was called so gets another name */
         int node = name->value;
-        *name = (st_name){.path = *out, .value = NONE, .is_label = true, .place = step->place};
+        *name = (st_name){
+            .path = *out, .value = NONE, .is_label = true, .suffix = name->suffix, .place = step->place};
         return rename_automatic(b, scope, node);
     }
     *name = (st_name){.path = *out, .value = NONE, .is_label = true, .place = step->place};

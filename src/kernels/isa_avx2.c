@@ -12,6 +12,7 @@ const st_kernels st_kernels_avx2 = {
     .tile_rows = 6,
     .tile_piece = 1,
     .band_bytes = 700 * 1024,
+    .gradient_band_bytes = 260 * 1024,
     .in_place_bytes = 300 * 1024,
     .stream_bytes = 16 << 20,
     .copy_uses = 512,

@@ -12,6 +12,7 @@ const st_kernels st_kernels_avx512 = {
     .tile_rows = 14,
     .tile_piece = 7,
     .band_bytes = 700 * 1024,
+    .gradient_band_bytes = 260 * 1024,
     .in_place_bytes = 1200 * 1024,
     .stream_bytes = 16 << 20,
     .copy_uses = 2048,

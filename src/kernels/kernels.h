@@ -283,6 +283,7 @@ typedef struct st_kernels {
     /* Choices that change the time, never a bit of a result. */
     int tile_rows, tile_piece;
     size_t band_bytes;     /* a convolution's copied rows: about half of L2 */
+    size_t gradient_band_bytes; /* the same for gradients of weights, beside the next band and the gradient itself */
     size_t in_place_bytes; /* 1x1: weights that stay in L2 while pixels stream by */
     size_t stream_bytes;   /* a result at least this large will not be read from a cache: stored past them */
     int64_t copy_uses;     /* of each dy by a gradient of weights, from which a copy without gaps pays */

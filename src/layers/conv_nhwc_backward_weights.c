@@ -119,16 +119,18 @@ static int64_t band_weight(const weights_cut *cut, const st_conv_shape *shape, i
 
 static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n) {
     weights_cut cut = {.image_groups = st_image_groups(n), .is_large = is_large(site, shape), .images = 1};
-    const int64_t limit = (int64_t)(site->kernels->band_bytes / sizeof(st_real));
+    const int64_t limit = (int64_t)(site->kernels->gradient_band_bytes / sizeof(st_real));
     const st_window *window = &shape->window;
     cut_gradient(&cut, shape, site, n);
     cut.panel_columns = (window->q - 1) * window->stride_w + (window->s - 1) * window->dilation_w + 1;
-    cut.rows = window->p;
-    while (cut.rows > 1 && band_weight(&cut, shape, 1, cut.rows) > limit) {
-        cut.rows--;
+    /* At least the pixels of one visit of all bricks. */
+    const int64_t images = n / cut.image_groups, least = st_max(1, BRICK_PIXELS / window->q);
+    cut.rows = st_min(window->p, least);
+    while (cut.rows < window->p && band_weight(&cut, shape, 1, st_min(window->p, cut.rows + least)) <= limit) {
+        cut.rows = st_min(window->p, cut.rows + least);
     }
     if (cut.rows == window->p) {
-        cut.images = st_max(1, st_min(n / cut.image_groups, limit / band_weight(&cut, shape, 1, cut.rows)));
+        cut.images = st_min(images, st_max(st_max(1, least / window->p), limit / band_weight(&cut, shape, 1, cut.rows)));
     }
     cut.rows = st_ceil_div(window->p, st_ceil_div(window->p, cut.rows));
     cut.panel_rows = rows_under(shape, cut.rows);
@@ -246,10 +248,11 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
     }
 }
 
-/* The band's rows in pieces that stay in L1. */
+/* The band's rows in even pieces that stay in L1. */
 static void run_pieces(weights_item *item, int64_t row_count, bool is_end) {
-    const int64_t q = item->shape->window.q, step = st_max(1, BRICK_PIXELS / q);
-    const int64_t q_step = step > 1 || q < 2 * BRICK_PIXELS ? q : BRICK_PIXELS;
+    const int64_t q = item->shape->window.q;
+    const int64_t pieces = st_max(1, (row_count * q + BRICK_PIXELS / 2) / BRICK_PIXELS);
+    const int64_t step = st_ceil_div(row_count, pieces), q_step = q < 2 * BRICK_PIXELS ? q : BRICK_PIXELS;
     for (int64_t row = 0; row < row_count; row += step) {
         const int64_t rows = st_min(step, row_count - row);
         for (int64_t q0 = 0; q0 < q; q0 += q_step) {

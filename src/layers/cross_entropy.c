@@ -44,7 +44,7 @@ static void reference_image(const st_call *call, int64_t n) {
     int32_t rank = 0;
     for (int64_t i = 0; i < classes; i++) {
         best = (double)x[i] > best ? (double)x[i] : best;
-        rank += x[i] > x[label] || (x[i] == x[label] && i < label);
+        rank += x[i] > x[label] || (i < label && x[i] == x[label]);
     }
     for (int64_t i = 0; i < classes; i++) {
         sum += st_exp((double)x[i] - best);

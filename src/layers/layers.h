@@ -11,11 +11,11 @@ typedef struct st_window {
     int64_t p, q; /* output rows and columns */
 } st_window;
 
-/* What a layer says about its window. pad -1 -1 is the word `same`: ceil(size / stride) outputs, the odd row or column of
- * padding at the end (ONNX SAME_UPPER). dilation NULL: 1. */
+/* What a layer says about its window. pad -1 -1 is the word `same`: ceil(size / stride) outputs, the odd row or column
+ * of padding at the end (ONNX SAME_UPPER). dilation NULL: 1. */
 typedef struct st_window_params {
     const int64_t *kernel, *stride, *pad, *dilation; /* [2], rows and columns */
-    bool is_ceil;                                    /* a window that sticks out at the end counts, if it begins inside */
+    bool is_ceil; /* a window that sticks out at the end counts, if it begins inside */
 } st_window_params;
 
 /* The geometry over an image of h x w. Cannot fail; p or q is below 1 where no window fits. */
@@ -31,7 +31,7 @@ typedef struct st_conv_params {
     bool bias;
     int init;
 } st_conv_params;
-enum { ST_CONV_WEIGHT, ST_CONV_BIAS }; /* states; of fc too */
+enum { ST_CONV_WEIGHT, ST_CONV_BIAS };         /* states; of fc too */
 st_window st_conv_window(const st_site *site); /* of a site that passed shape inference */
 
 typedef struct st_fc_params {
@@ -43,8 +43,8 @@ typedef struct st_fc_params {
 /* *out = the product of positive factors; false where it would pass 2^61. */
 bool st_layer_product(int64_t *out, const int64_t *factors, size_t count);
 
-/* An item of a value (as st_phase counts items: an image, in LANES a block of 16) as rows of neighbouring elements: a row
- * is a pixel, and its elements are the channels, in LANES 16 to each. */
+/* An item of a value (as st_phase counts items: an image, in LANES a block of 16) as rows of neighbouring elements: a
+ * row is a pixel, and its elements are the channels, in LANES 16 to each. */
 typedef struct st_span {
     st_real *data;
     int64_t rows, width, stride; /* elements */
@@ -75,6 +75,7 @@ extern const st_op st_op_input, st_op_conv, st_op_fc, st_op_maxpool, st_op_avgpo
     st_op_cross_entropy;
 
 /* Implementations that live in files of their own. */
-extern const st_impl st_conv_nhwc, st_conv_lanes, st_fc_nhwc, st_fc_lanes, st_cross_entropy_nhwc, st_cross_entropy_lanes;
+extern const st_impl st_conv_nhwc, st_conv_lanes, st_fc_nhwc, st_fc_lanes, st_cross_entropy_nhwc,
+    st_cross_entropy_lanes;
 
 #endif
