@@ -3,7 +3,8 @@
  *
  *   bench_kernels [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--cpu] [--json]
  *
- * --cpu takes the processor time of the one thread instead of the clock on the wall: for a machine that others use too. */
+ * --cpu takes the processor time of the one thread instead of the clock on the wall: for a machine that others use too.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,13 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {3, 1, 56, 64, 64, 1, false},     {3, 1, 28, 128, 128, 1, false},  {3, 1, 14, 256, 256, 1, false},
-    {3, 1, 7, 512, 512, 1, false},    {1, 1, 56, 64, 64, 0, false},    {1, 1, 56, 64, 256, 0, false},
-    {1, 1, 56, 256, 64, 0, false},    {1, 1, 28, 512, 128, 0, false},  {1, 1, 28, 128, 512, 0, false},
-    {1, 1, 14, 1024, 256, 0, false},  {1, 1, 14, 256, 1024, 0, false}, {1, 1, 7, 2048, 512, 0, false},
-    {1, 1, 7, 512, 2048, 0, false},   {3, 2, 56, 128, 128, 1, false},  {1, 2, 56, 256, 512, 0, false},
-    {7, 2, 224, 3, 64, 3, true},      {3, 1, 13, 256, 384, 1, false},  {5, 1, 27, 64, 192, 2, false},
-    {3, 1, 17, 192, 192, 1, false},   {3, 1, 35, 64, 96, 1, false},    {11, 4, 227, 3, 64, 0, true},
+    {3, 1, 56, 64, 64, 1, false},    {3, 1, 28, 128, 128, 1, false},  {3, 1, 14, 256, 256, 1, false},
+    {3, 1, 7, 512, 512, 1, false},   {1, 1, 56, 64, 64, 0, false},    {1, 1, 56, 64, 256, 0, false},
+    {1, 1, 56, 256, 64, 0, false},   {1, 1, 28, 512, 128, 0, false},  {1, 1, 28, 128, 512, 0, false},
+    {1, 1, 14, 1024, 256, 0, false}, {1, 1, 14, 256, 1024, 0, false}, {1, 1, 7, 2048, 512, 0, false},
+    {1, 1, 7, 512, 2048, 0, false},  {3, 2, 56, 128, 128, 1, false},  {1, 2, 56, 256, 512, 0, false},
+    {7, 2, 224, 3, 64, 3, true},     {3, 1, 13, 256, 384, 1, false},  {5, 1, 27, 64, 192, 2, false},
+    {3, 1, 17, 192, 192, 1, false},  {3, 1, 35, 64, 96, 1, false},    {11, 4, 227, 3, 64, 0, true},
     {3, 1, 28, 16, 48, 1, false},
 };
 
@@ -137,8 +138,10 @@ static void bench_shape(const shape *s, const options *o, const st_kernels *kern
     static const char *const passes[] = {"forward", "backward_data", "backward_weights"};
     char name[64];
     snprintf(name, sizeof name, "%lldx%lld%s %lldx%lld %lld>%lld", (long long)s->kernel, (long long)s->kernel,
-             s->stride == 2 ? "/2" : s->stride == 4 ? "/4" : "", (long long)s->size, (long long)s->size,
-             (long long)s->c, (long long)s->k);
+             s->stride == 2   ? "/2"
+             : s->stride == 4 ? "/4"
+                              : "",
+             (long long)s->size, (long long)s->size, (long long)s->c, (long long)s->k);
     if (o->only != NULL && strstr(name, o->only) == NULL) {
         return;
     }
@@ -218,7 +221,8 @@ int main(int count, char **words) {
         } else if (strcmp(words[i], "--only") == 0 && has_value) {
             o.only = words[++i];
         } else {
-            fprintf(stderr, "usage: %s [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--cpu] [--json]\n",
+            fprintf(stderr,
+                    "usage: %s [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--cpu] [--json]\n",
                     words[0]);
             return 2;
         }
@@ -234,8 +238,8 @@ int main(int count, char **words) {
     }
     if (!o.json) {
         print_processor();
-        printf("kernels %s, %d threads, batch %lld, best of %d runs%s; GFLOP/s (percent of peak)\n",
-               kernels->text, o.threads, (long long)o.batch, o.runs, by_cpu ? " by processor time" : "");
+        printf("kernels %s, %d threads, batch %lld, best of %d runs%s; GFLOP/s (percent of peak)\n", kernels->text,
+               o.threads, (long long)o.batch, o.runs, by_cpu ? " by processor time" : "");
         printf("| convolution            | forward    | data       | weights    | peak  |\n");
         printf("| ---                    | ---        | ---        | ---        | ---   |\n");
     }

@@ -1,5 +1,5 @@
-/* conv_case.h: one convolution or fully connected layer with its tensors, outside of any net, and its passes on a pool of
- * threads. For tests/sweep_conv.c and bench/bench_kernels.c. */
+/* conv_case.h: one convolution or fully connected layer with its tensors, outside of any net, and its passes on a pool
+ * of threads. For tests/sweep_conv.c and bench/bench_kernels.c. */
 #ifndef CONV_CASE_H
 #define CONV_CASE_H
 
@@ -64,10 +64,10 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
     memset(out, 0, sizeof *out);
     out->kernels = kernels;
     out->pool = pool;
-    out->state[ST_CONV_WEIGHT] = is_fc ? (st_state_dims){.rank = 2, .dims = {c->out.c, c->in.h * c->in.w * c->in.c}}
-                                       : (st_state_dims){.rank = 4,
-                                                         .dims = {c->out.c, c->in.c / c->conv.groups,
-                                                                  c->conv.kernel[0], c->conv.kernel[1]}};
+    out->state[ST_CONV_WEIGHT] =
+        is_fc ? (st_state_dims){.rank = 2, .dims = {c->out.c, c->in.h * c->in.w * c->in.c}}
+              : (st_state_dims){.rank = 4,
+                                .dims = {c->out.c, c->in.c / c->conv.groups, c->conv.kernel[0], c->conv.kernel[1]}};
     out->state[ST_CONV_BIAS] = (st_state_dims){.rank = 1, .dims = {c->out.c}};
     out->din_needed[0] = true;
     out->din_add[0] = c->add;
@@ -99,9 +99,8 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
                           .din_add = out->din_add,
                           .dout = {.data = c->dy, .dims = c->out, .pixel_stride = c->out.c + c->out_gap},
                           .shared = case_alloc(out->needs.shared_bytes)};
-    out->call.epilogue = (st_epilogue){.scale = c->has_scale ? c->scale : NULL,
-                                       .shift = c->has_shift ? c->shift : NULL,
-                                       .activation = c->activation};
+    out->call.epilogue = (st_epilogue){
+        .scale = c->has_scale ? c->scale : NULL, .shift = c->has_shift ? c->shift : NULL, .activation = c->activation};
     if (c->has_residual) {
         out->call.epilogue.residual =
             (st_view){.data = c->residual, .dims = c->out, .pixel_stride = c->out.c + c->residual_gap};
@@ -145,8 +144,7 @@ static inline void conv_runner_end(conv_runner *runner, conv_case *c) {
         case_free(runner->call.dstate[i], count * sizeof(st_real));
     }
     case_free(runner->call.shared, runner->needs.shared_bytes);
-    case_free(runner->thread_scratch,
-              runner->thread_stride * (size_t)st_pool_threads(runner->pool) + (4 << 20) - 64);
+    case_free(runner->thread_scratch, runner->thread_stride * (size_t)st_pool_threads(runner->pool) + (4 << 20) - 64);
 }
 
 #endif

@@ -116,18 +116,20 @@ static void test_gradient_image_lanes(void **state) {
 
 static void test_gradient_residual_with_norm(void **state) {
     (void)state;
-    check_net("network n {\ninput 8x8x3\nconv 3x3 20 pad=1 bias=no, bn, tanh\nmaxpool 2x2 stride=2\n"
-              "add {\n| conv 3x3 24 pad=1 bias=no, bn, sigmoid\n  conv 3x3 24 pad=1 groups=2, bn\n| conv 1x1 24, bn\n}\n"
-              "tanh\nadd {\n| conv 3x3 24 pad=2 dilation=2, bn\n| identity\n}\ntanh\navgpool global\nfc 4\n"
-              "output logits loss=cross_entropy\n}\n");
+    check_net(
+        "network n {\ninput 8x8x3\nconv 3x3 20 pad=1 bias=no, bn, tanh\nmaxpool 2x2 stride=2\n"
+        "add {\n| conv 3x3 24 pad=1 bias=no, bn, sigmoid\n  conv 3x3 24 pad=1 groups=2, bn\n| conv 1x1 24, bn\n}\n"
+        "tanh\nadd {\n| conv 3x3 24 pad=2 dilation=2, bn\n| identity\n}\ntanh\navgpool global\nfc 4\n"
+        "output logits loss=cross_entropy\n}\n");
 }
 
 static void test_gradient_inception_with_side_head(void **state) {
     (void)state;
-    check_net("network n {\ninput 9x7x3\na: conv 3x3 18 stride=2 pad=same, tanh\n"
-              "concat {\n| conv 1x1 6, tanh\n| conv 1x1 5, tanh, conv 3x3 7 pad=1, tanh\n| avgpool 3x3 stride=1 pad=1\n}\n"
-              "side when=train { avgpool global, fc 4, output aux loss=cross_entropy weight=0.3 }\n"
-              "concat {\n| identity\n| take a\n}\nfc 9, sigmoid\nfc 4\noutput logits loss=cross_entropy\n}\n");
+    check_net(
+        "network n {\ninput 9x7x3\na: conv 3x3 18 stride=2 pad=same, tanh\n"
+        "concat {\n| conv 1x1 6, tanh\n| conv 1x1 5, tanh, conv 3x3 7 pad=1, tanh\n| avgpool 3x3 stride=1 pad=1\n}\n"
+        "side when=train { avgpool global, fc 4, output aux loss=cross_entropy weight=0.3 }\n"
+        "concat {\n| identity\n| take a\n}\nfc 9, sigmoid\nfc 4\noutput logits loss=cross_entropy\n}\n");
 }
 
 /* A slice of a concat that is read outside of it as well: its gradient has two contributions. */

@@ -210,6 +210,21 @@ static bool value_gaps_are_whole(const value *it, int64_t n) {
     return true;
 }
 
+/* Gradients of images that do not exist are zero: the layer before sums over all lanes. */
+static bool value_empty_lanes_are_zero(const value *it, int64_t n) {
+    const st_view *view = &it->view;
+    for (int64_t image = n; view->layout == ST_LAYOUT_LANES && image % ST_LANES != 0; image++) {
+        for (int64_t pixel = 0; pixel < view->dims.h * view->dims.w; pixel++) {
+            for (int64_t c = 0; c < view->dims.c; c++) {
+                if (((const st_real *)view->data)[value_index(view, image, pixel, c)] != 0) {
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
 /* ---- one execution ---- */
 
 /* What varies from run to run. */
@@ -472,7 +487,7 @@ static void execute(const layer_case *it, const variant *how, st_pool *pool, num
     }
     run_phases(&call, impl->forward, pool, at.scratch, at.thread_bytes);
     value_read(&at.out, these->out, how->n);
-    bool is_whole = value_gaps_are_whole(&at.out, how->n);
+    bool is_whole = value_gaps_are_whole(&at.out, how->n), is_zero = true;
     if (how->mode == ST_MODE_TRAIN && !how->epilogue && !how->forward_only) {
         call.din = at.din_view;
         call.din_add = add;
@@ -482,14 +497,19 @@ static void execute(const layer_case *it, const variant *how, st_pool *pool, num
         memset(at.scratch, 0xff, at.thread_bytes * (size_t)how->threads);
         run_phases(&call, impl->backward, pool, at.scratch, at.thread_bytes);
         for (int i = 0; i < it->in_count; i++) {
-            value_read(i == 0 && how->in_place ? &at.dout : &at.din[i], these->din[i], how->n);
-            is_whole = is_whole && value_gaps_are_whole(&at.din[i], how->n);
+            const value *din = i == 0 && how->in_place ? &at.dout : &at.din[i];
+            value_read(din, these->din[i], how->n);
+            is_whole = is_whole && value_gaps_are_whole(din, how->n) && value_gaps_are_whole(&at.din[i], how->n);
+            is_zero = is_zero && (how->add || value_empty_lanes_are_zero(din, how->n));
         }
         read_states(&at, it, impl, &site, these);
     }
     release(&at, it);
     if (!is_whole) {
         fail_msg("%s: %s: wrote outside of its pixels", it->op->name, it->text);
+    }
+    if (!is_zero) {
+        fail_msg("%s: %s: an image that does not exist has a gradient", it->op->name, it->text);
     }
 }
 

@@ -65,7 +65,7 @@ static void pictures_make(char folder[64], uint32_t train, uint32_t test, uint32
 
 static void pictures_remove(const char *folder) {
     static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-                                        "t10k-labels-idx1-ubyte", "a.safetensors", "b.safetensors"};
+                                        "t10k-labels-idx1-ubyte",  "a.safetensors",           "b.safetensors"};
     for (size_t i = 0; i < ST_COUNT_OF(names); i++) {
         char path[512];
         (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);

@@ -65,7 +65,8 @@ static float float_of(uint32_t bits) {
 }
 
 static uint32_t draw_float_bits(uint64_t random, int64_t least_exponent, int64_t most_exponent) {
-    const uint64_t exponent = (uint64_t)(least_exponent + 127) + (random >> 40) % (uint64_t)(most_exponent - least_exponent + 1);
+    const uint64_t exponent =
+        (uint64_t)(least_exponent + 127) + (random >> 40) % (uint64_t)(most_exponent - least_exponent + 1);
     return (uint32_t)((random & 0x807fffffu) | exponent << 23);
 }
 
@@ -94,7 +95,8 @@ static void draw_hard(float out[3], uint64_t kind) {
         out[2] = -(out[0] * out[1]);
         break;
     default: /* a sum whose last bit hangs on the product's tail */
-        out[0] = float_of((uint32_t)(x & 0x007ff000u) | 0x3f800000u), out[1] = float_of((uint32_t)(y & 0x007fff00u) | 0x33800000u);
+        out[0] = float_of((uint32_t)(x & 0x007ff000u) | 0x3f800000u),
+        out[1] = float_of((uint32_t)(y & 0x007fff00u) | 0x33800000u);
         out[2] = float_of((uint32_t)(z & 0x807fffffu) | 0x3f800000u);
         break;
     }
@@ -104,7 +106,8 @@ static void check_fma(uint64_t count) {
     for (uint64_t i = 0; sizeof(st_real) == 4 && i < count; i++) {
         float x[3];
         draw_hard(x, i);
-        const float found = (float)st_real_fma((st_real)x[0], (st_real)x[1], (st_real)x[2]), expected = fmaf(x[0], x[1], x[2]);
+        const float found = (float)st_real_fma((st_real)x[0], (st_real)x[1], (st_real)x[2]),
+                    expected = fmaf(x[0], x[1], x[2]);
         if (memcmp(&found, &expected, sizeof found) != 0 && !(isnan(found) && isnan(expected))) {
             fail_msg("fma(%a, %a, %a) is %a, not %a", (double)x[0], (double)x[1], (double)x[2], (double)found,
                      (double)expected);
@@ -223,19 +226,20 @@ void sweep_brgemm(const st_kernels *reference, const st_kernels *kernels) {
 void sweep_brgemm_weights(const st_kernels *reference, const st_kernels *kernels) {
     draws = 1000000;
     for (int i = 0; i < CASES; i++) {
-        int64_t rows[3] = {draw(0, 50), draw(0, 50), draw(0, 50)};
-        st_brgemm_weights problem = {.rows = rows,
-                                     .row_count = (int)draw(1, 3),
-                                     .pixels = draw(1, 20),
-                                     .x_pixel = draw(1, 30),
+        int64_t offsets[60];
+        for (int j = 0; j < 60; j++) {
+            offsets[j] = draw(0, 500);
+        }
+        st_brgemm_weights problem = {.offsets = offsets,
+                                     .pixels = draw(1, 60),
                                      .dy_pixel = draw(ST_BLOCK_K, 40),
                                      .m = draw(1, 80),
                                      .n = (int)draw(1, ST_BLOCK_K),
                                      .is_begun = draw(0, 1) == 0,
                                      .add_count = (int)draw(0, 3),
                                      .is_last = draw(0, 1) == 0};
-        tensor x = make(50 + 19 * problem.x_pixel + problem.m), dw = make(problem.m * ST_BLOCK_K);
-        tensor dy = make(problem.row_count * problem.pixels * problem.dy_pixel), add[3];
+        tensor x = make(500 + problem.m), dw = make(problem.m * ST_BLOCK_K);
+        tensor dy = make(problem.pixels * problem.dy_pixel), add[3];
         for (size_t j = 0; j < dy.count; j++) {
             const int64_t output = (int64_t)j % problem.dy_pixel;
             dy.data[j] = output < problem.n || output >= ST_BLOCK_K ? dy.data[j] : 0;
@@ -306,13 +310,15 @@ void sweep_fence(const st_kernels *reference, const st_kernels *kernels) {
 void sweep_transpose(const st_kernels *reference, const st_kernels *kernels) {
     draws = 2000000;
     for (int i = 0; i < CASES; i++) {
-        const int64_t rows = draw(1, 50), columns = draw(1, 50), stride = columns + draw(0, 5), to_stride = rows + draw(0, 5);
+        const int64_t rows = draw(1, 50), columns = draw(1, 50), stride = columns + draw(0, 5),
+                      to_stride = rows + draw(0, 5);
         tensor from = make(rows * stride), found = make(columns * to_stride), expected = copy(&found);
         kernels->transpose(found.data, to_stride, from.data, stride, rows, columns);
         reference->transpose(expected.data, to_stride, from.data, stride, rows, columns);
         expect_same(&found, &expected);
         for (int64_t j = 0; j < rows * columns; j++) {
-            assert_true(found.data[j % columns * to_stride + j / columns] == from.data[j / columns * stride + j % columns]);
+            assert_true(found.data[j % columns * to_stride + j / columns] ==
+                        from.data[j / columns * stride + j % columns]);
         }
         drop(&from);
         drop(&found);

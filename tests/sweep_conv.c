@@ -1,6 +1,6 @@
-/* sweep_conv: convolutions and fully connected layers of random shapes. Every set of kernels that runs here gives the same
- * bytes as portable C on one thread, for any number of threads and any blocking, guard bytes between pixels included;
- * and portable C agrees with naive loops that sum in double. */
+/* sweep_conv: convolutions and fully connected layers of random shapes. Every set of kernels that runs here gives the
+ * same bytes as portable C on one thread, for any number of threads and any blocking, guard bytes between pixels
+ * included; and portable C agrees with naive loops that sum in double. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 
 enum { PROBLEMS = 420, FC_PROBLEMS = 120, MOST_WORK = 1500000 };
 
-/* A chain of n roundings errs by about sqrt(n) halves of the last place of its sum of magnitudes; four times that is never
- * seen. tanh and sigmoid add a few. */
+/* A chain of n roundings errs by about sqrt(n) halves of the last place of its sum of magnitudes; four times that is
+ * never seen. tanh and sigmoid add a few. */
 static double tolerance_of(double length) {
     return (8 + 4 * sqrt(length)) * (sizeof(st_real) == 8 ? 0x1p-53 : 0x1p-24);
 }
@@ -118,8 +118,7 @@ static void draw_case(conv_case *c) {
     c->in_gap = draw(0, 2) == 0 ? draw(1, 5) : 0;
     c->out_gap = draw(0, 2) == 0 ? draw(1, 5) : 0;
     c->residual_gap = draw(0, 2) == 0 ? draw(1, 5) : 0;
-    c->weight_count =
-        (size_t)(c->out.c * c->in.c / c->conv.groups * c->conv.kernel[0] * c->conv.kernel[1]);
+    c->weight_count = (size_t)(c->out.c * c->in.c / c->conv.groups * c->conv.kernel[0] * c->conv.kernel[1]);
     draw_tensors(c);
 }
 
@@ -132,7 +131,8 @@ static void draw_fc_case(conv_case *c) {
         c->out = (st_dims){1, 1, draw(0, 2) == 0 ? draw(1, 20) : draw_channels() * draw(1, 3)};
         c->fc = (st_fc_params){.outputs = c->out.c, .bias = true};
     } while (c->n * c->in.h * c->in.w * c->in.c * c->out.c > MOST_WORK);
-    c->conv = (st_conv_params){.kernel = {c->in.h, c->in.w}, .filters = c->out.c, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    c->conv = (st_conv_params){
+        .kernel = {c->in.h, c->in.w}, .filters = c->out.c, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
     c->weight_count = (size_t)(c->in.h * c->in.w * c->in.c * c->out.c);
     c->out_gap = draw(0, 2) == 0 ? draw(1, 5) : 0;
     c->residual_gap = draw(0, 2) == 0 ? draw(1, 5) : 0;
@@ -267,9 +267,8 @@ static void finish_output(const conv_case *c, naive *sums, int64_t n, int64_t p,
     const int64_t y = y_index(c, n, p, q, k);
     const double scale = c->has_scale ? (double)c->scale[k] : 1, shift = c->has_shift ? (double)c->shift[k] : 0;
     const double residual =
-        c->has_residual
-            ? (double)c->residual[((n * c->out.h + p) * c->out.w + q) * (c->out.c + c->residual_gap) + k]
-            : 0;
+        c->has_residual ? (double)c->residual[((n * c->out.h + p) * c->out.w + q) * (c->out.c + c->residual_gap) + k]
+                        : 0;
     sums->y_size[y] = sums->y_size[y] * fabs(scale) + fabs(shift) + fabs(residual) + 1;
     sums->y[y] = activated(sums->y[y] * scale + shift + residual, c->activation);
 }
@@ -292,7 +291,8 @@ static void check_naive(const conv_case *before, const conv_case *after) {
     const size_t counts[8] = {c->y_count,      c->y_count,      c->x_count,    c->x_count,
                               c->weight_count, c->weight_count, c->bias_count, c->bias_count};
     naive sums;
-    double **parts[8] = {&sums.y, &sums.y_size, &sums.dx, &sums.dx_size, &sums.dw, &sums.dw_size, &sums.db, &sums.db_size};
+    double **parts[8] = {&sums.y,  &sums.y_size,  &sums.dx, &sums.dx_size,
+                         &sums.dw, &sums.dw_size, &sums.db, &sums.db_size};
     for (int i = 0; i < 8; i++) {
         *parts[i] = case_alloc(counts[i] * sizeof(double));
         memset(*parts[i], 0, counts[i] * sizeof(double));

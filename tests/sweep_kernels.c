@@ -1,5 +1,5 @@
-/* sweep_kernels: every entry of the list in kernels/kernels.h, with every set of kernels that this processor runs, against
- * the portable one. An entry whose sweep_<entry> is missing does not link. */
+/* sweep_kernels: every entry of the list in kernels/kernels.h, with every set of kernels that this processor runs,
+ * against the portable one. An entry whose sweep_<entry> is missing does not link. */
 #include <stdio.h>
 
 #include "sweep.h"

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/kernels.h"
 #include "plan/plan.h"
 
 typedef struct planned {

@@ -50,8 +50,8 @@ static setup make_for(int64_t epochs, const char *text, const char *isa, int thr
     strata_build_options build = {.batch = 24, .train = true, .optimizer = optimizer, .seed = 3, .freeze = freeze};
     check(strata_model_build(&s.model, s.runtime, s.net, &build, &err), &err);
     check(strata_dataset_open(&s.data, folder, &(strata_data_options){.hold_out = 0.1, .seed = 3}, &err), &err);
-    strata_train_options train = {.epochs = epochs, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4,
-                                  .label_smoothing = 0.05};
+    strata_train_options train = {
+        .epochs = epochs, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4, .label_smoothing = 0.05};
     check(strata_trainer_create(&s.trainer, s.model, s.data, &train, &err), &err);
     return s;
 }

@@ -58,8 +58,10 @@ strata_status strata_model_plan_text(char **out, const strata_runtime *runtime, 
     *out = NULL;
     ST_TRY(core_options(&core, &optimizer, options, err));
     ST_TRY(own_net(&copy, net, options, err));
-    st_plan_options plan_options = {.mode = core.train ? ST_MODE_TRAIN : ST_MODE_INFER, .batch = core.batch,
-                                    .threads = st_pool_threads(runtime->pool), .kernels = runtime->kernels};
+    st_plan_options plan_options = {.mode = core.train ? ST_MODE_TRAIN : ST_MODE_INFER,
+                                    .batch = core.batch,
+                                    .threads = st_pool_threads(runtime->pool),
+                                    .kernels = runtime->kernels};
     strata_status status = st_plan_build(&plan, copy->arena, copy->graph, &plan_options, err);
     if (status == STRATA_OK) {
         st_plan_text(&text, plan);
@@ -170,7 +172,8 @@ void strata_model_free(strata_model *model) {
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
-/* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are. */
+/* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are.
+ */
 strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
     ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
     if (model->has_preparation) {
@@ -266,8 +269,13 @@ strata_status strata_model_infer(strata_model *model, const uint8_t *images, siz
 /* ---- timing ----------------------------------------------------------------------------------------------------- */
 
 static void run_timed(strata_model *model, bool train, const st_feed *feed, size_t repeats, double *seconds) {
-    st_update update = {.optimizer = model->optimizer, .learning_rate = 1e-6, .momentum = 0.9, .beta1 = 0.9,
-                        .beta2 = 0.999, .epsilon = 1e-8, .step = 1};
+    st_update update = {.optimizer = model->optimizer,
+                        .learning_rate = 1e-6,
+                        .momentum = 0.9,
+                        .beta1 = 0.9,
+                        .beta2 = 0.999,
+                        .epsilon = 1e-8,
+                        .step = 1};
     for (size_t i = 0; i < repeats + 1; i++) {
         double begin = st_clock_s();
         if (train) {

@@ -28,7 +28,7 @@ typedef struct st_parameter {
     const st_site *site; /* NULL: published order */
     const st_impl *impl;
     size_t published_count, native_count;
-    bool is_trained;     /* here: has a gradient and moves */
+    bool is_trained; /* here: has a gradient and moves */
     st_real *value, *gradient, *slots[2];
 } st_parameter;
 
@@ -62,11 +62,11 @@ strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st
 
 /* One batch. */
 typedef struct st_feed {
-    const uint8_t *pixels;  /* [n][picture h][w][c] */
-    const st_real *values;  /* [n][c][h][w] already prepared, instead of pixels; NULL otherwise */
-    const int32_t *labels;  /* [n]; NULL: no loss (inference only) */
+    const uint8_t *pixels; /* [n][picture h][w][c] */
+    const st_real *values; /* [n][c][h][w] already prepared, instead of pixels; NULL otherwise */
+    const int32_t *labels; /* [n]; NULL: no loss (inference only) */
     int64_t n;
-    int64_t step;           /* of the whole training */
+    int64_t step; /* of the whole training */
     double label_smoothing;
 } st_feed;
 
@@ -79,7 +79,8 @@ const st_real *st_exec_losses(const st_exec *exec, int output);
 const int32_t *st_exec_ranks(const st_exec *exec, int output);
 /* Image `image`'s numbers of an output in c, h, w order, into out[c*h*w]. */
 void st_exec_output(const st_exec *exec, int output, int64_t image, st_real *out);
-/* The path of the first layer whose result for the last batch is not finite, or NULL; runs forward again, step by step. */
+/* The path of the first layer whose result for the last batch is not finite, or NULL; runs forward again, step by step.
+ */
 const char *st_exec_first_not_finite(st_exec *exec);
 const st_plan *st_exec_plan(const st_exec *exec);
 

@@ -136,8 +136,8 @@ static st_real *carve(unsigned char **at, size_t count) {
 
 static strata_status allocate(st_model *model, const st_plan *infer, const st_plan *train, strata_error *err) {
     int threads = st_pool_threads(model->pool);
-    model_sizes sizes = sizes_of(model->parameters, model->parameter_count, infer, train, threads,
-                                 model->options.slot_count);
+    model_sizes sizes =
+        sizes_of(model->parameters, model->parameter_count, infer, train, threads, model->options.slot_count);
     size_t total = sizes.weights + sizes.gradients + sizes.slots + sizes.arena + sizes.scratch;
     unsigned char *at = NULL;
     ST_TRY(st_arena_alloc(&at, model->arena, 1, total + ALIGNMENT, err));
@@ -153,8 +153,8 @@ static strata_status allocate(st_model *model, const st_plan *infer, const st_pl
             }
         }
     }
-    st_exec_memory memory = {.arena = at, .thread_scratch = at + sizes.arena,
-                             .thread_bytes = sizes.scratch / (size_t)threads};
+    st_exec_memory memory = {
+        .arena = at, .thread_scratch = at + sizes.arena, .thread_bytes = sizes.scratch / (size_t)threads};
     ST_TRY(st_exec_create(&model->infer, model, infer, &memory, err));
     if (train != NULL) {
         ST_TRY(st_exec_create(&model->train, model, train, &memory, err));
@@ -165,7 +165,8 @@ static strata_status allocate(st_model *model, const st_plan *infer, const st_pl
 static strata_status build(st_model *model, strata_error *err) {
     const st_plan *infer = NULL, *train = NULL;
     int threads = st_pool_threads(model->pool);
-    ST_TRY(build_plan(&infer, model->arena, model->kernels, threads, model->graph, &model->options, ST_MODE_INFER, err));
+    ST_TRY(
+        build_plan(&infer, model->arena, model->kernels, threads, model->graph, &model->options, ST_MODE_INFER, err));
     if (model->options.train) {
         ST_TRY(build_plan(&train, model->arena, model->kernels, threads, model->graph, &model->options, ST_MODE_TRAIN,
                           err));
@@ -237,13 +238,13 @@ void st_model_set(st_model *model, size_t index, int which, const st_real *publi
 
 strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st_dims picture, strata_error *err) {
     st_dims input = graph->input;
-    ST_FAIL_IF(picture.c != input.c, err, STRATA_SHAPE,
-               "the net takes pictures of %lld channels, these have %lld", (long long)input.c, (long long)picture.c);
+    ST_FAIL_IF(picture.c != input.c, err, STRATA_SHAPE, "the net takes pictures of %lld channels, these have %lld",
+               (long long)input.c, (long long)picture.c);
     ST_FAIL_IF(picture.h > input.h || picture.w > input.w, err, STRATA_SHAPE,
-               "the net takes pictures of %lldx%lld, these are %lldx%lld: larger pictures are not cut", (long long)input.h,
-               (long long)input.w, (long long)picture.h, (long long)picture.w);
-    *out = (st_preparation){.picture = picture, .pad_top = (input.h - picture.h) / 2,
-                            .pad_left = (input.w - picture.w) / 2};
+               "the net takes pictures of %lldx%lld, these are %lldx%lld: larger pictures are not cut",
+               (long long)input.h, (long long)input.w, (long long)picture.h, (long long)picture.w);
+    *out = (st_preparation){
+        .picture = picture, .pad_top = (input.h - picture.h) / 2, .pad_left = (input.w - picture.w) / 2};
     for (int c = 0; c < 4; c++) {
         out->mean[c] = graph->has_normalization ? graph->mean[c] : 0.0;
         out->deviation[c] = graph->has_normalization ? graph->deviation[c] : 1.0;

@@ -1,6 +1,6 @@
-/* The executor: a plan's tasks as calls on memory, run by all threads of the pool together. Tasks of one segment need no
- * wait between them: those that work image by image are cut into a range of blocks for each thread, the others' items
- * are claimed one by one. Results depend on neither. */
+/* The executor: a plan's tasks as calls on memory, run by all threads of the pool together. Tasks of one segment need
+ * no wait between them: those that work image by image are cut into a range of blocks for each thread, the others'
+ * items are claimed one by one. Results depend on neither. */
 #include "exec/exec.h"
 
 #include <math.h>
@@ -12,14 +12,14 @@ struct st_exec {
     const st_plan *plan;
     unsigned char *arena, *thread_scratch;
     size_t thread_bytes;
-    st_call *forward, *backward;     /* [steps] */
-    st_view *dresidual;              /* [steps] */
-    st_site *affine_sites;           /* [steps] of the folded batch norms */
+    st_call *forward, *backward; /* [steps] */
+    st_view *dresidual;          /* [steps] */
+    st_site *affine_sites;       /* [steps] of the folded batch norms */
     st_real *(*affine_states)[ST_OP_STATES];
-    st_real **losses;                /* [outputs of the graph]; NULL: no loss step */
+    st_real **losses; /* [outputs of the graph]; NULL: no loss step */
     int32_t **ranks;
-    atomic_llong *claims;            /* [tasks] */
-    int task_count;                  /* of this run: forward only, or all */
+    atomic_llong *claims; /* [tasks] */
+    int task_count;       /* of this run: forward only, or all */
     st_run run;
     st_feed feed;
     st_view input;
@@ -150,7 +150,10 @@ strata_status st_exec_create(st_exec **out, st_model *model, const st_plan *plan
     st_exec *exec = NULL;
     *out = NULL;
     ST_TRY(st_arena_alloc(&exec, model->arena, 1, sizeof *exec, err));
-    *exec = (st_exec){.model = model, .plan = plan, .arena = memory->arena, .thread_scratch = memory->thread_scratch,
+    *exec = (st_exec){.model = model,
+                      .plan = plan,
+                      .arena = memory->arena,
+                      .thread_scratch = memory->thread_scratch,
                       .thread_bytes = memory->thread_bytes};
     ST_TRY(allocate(exec, err));
     for (int i = 0; i < plan->graph->node_count; i++) {
@@ -230,7 +233,8 @@ static int64_t task_items(const st_exec *exec, const st_task *task) {
 }
 
 static void run_item(const st_exec *exec, const st_task *task, int64_t item, int thread) {
-    const st_step *step = task->kind != ST_TASK_PICTURES && task->kind != ST_TASK_CLEAR ? &exec->plan->steps[task->step] : NULL;
+    const st_step *step =
+        task->kind != ST_TASK_PICTURES && task->kind != ST_TASK_CLEAR ? &exec->plan->steps[task->step] : NULL;
     void *scratch = exec->thread_scratch + (size_t)thread * exec->thread_bytes;
     switch (task->kind) {
     case ST_TASK_PICTURES:

@@ -6,8 +6,9 @@
 #include "graph/graph.h"
 
 enum {
-    ST_BUILD_ARGS = 64,        /* of one step, parameters of one block */
-    ST_BUILD_NUMBERS = 8,      /* in one list or product of dimensions */
+    ST_BUILD_ARGS = 64,   /* of one step, parameters of one block */
+    ST_BUILD_NUMBERS = 8, /* in one list or product of dimensions */
+    ST_BUILD_OUTPUTS = 64,
     ST_BUILD_PATH_LIMIT = 512, /* characters of a path */
     ST_BUILD_CALL_LIMIT = ST_LANG_DEPTH_LIMIT,
     ST_BUILD_DEPTH_LIMIT = 256,                    /* blocks, groups and branches inside each other, after expansion */
@@ -88,7 +89,7 @@ typedef struct st_build {
     st_origin *origins;
     int node_count, node_capacity;
     st_output *outputs;
-    int output_count, output_capacity;
+    int output_count;
     st_name *names; /* hashed by path */
     size_t name_count, name_capacity;
     int before; /* the value before the merge whose branches are being joined */

@@ -59,8 +59,8 @@ static strata_status join_path(const char **out, st_build *b, const st_scope *sc
     return STRATA_OK;
 }
 
-/* A name for a node that does not count: its word, with a number where that is taken. The word's own entry remembers the
- * number used last, so that many of them cost no search. */
+/* A name for a node that does not count: its word, with a number where that is taken. The word's own entry remembers
+ * the number used last, so that many of them cost no search. */
 static strata_status free_path(const char **out, st_build *b, const st_scope *scope, const char *word) {
     ST_TRY(join_path(out, b, scope, word, 1));
     st_name *first = find_name(b->names, b->name_capacity, *out);
@@ -107,8 +107,7 @@ static strata_status add_label(const char **out, st_build *b, const st_frame *fr
     }
     if (name->path != NULL) { /* a label is the stronger: the node that was called so gets another name */
         int node = name->value;
-        *name = (st_name){
-            .path = *out, .value = NONE, .is_label = true, .suffix = name->suffix, .place = step->place};
+        *name = (st_name){.path = *out, .value = NONE, .is_label = true, .suffix = name->suffix, .place = step->place};
         return rename_automatic(b, scope, node);
     }
     *name = (st_name){.path = *out, .value = NONE, .is_label = true, .place = step->place};
@@ -391,27 +390,15 @@ static strata_status check_loss(st_build *b, const st_origin *origin, const st_s
     return st_build_infer_loss(b, origin, op_index, value);
 }
 
-static strata_status grow_outputs(st_build *b) {
-    if (b->output_count < b->output_capacity) {
-        return STRATA_OK;
-    }
-    int capacity = b->output_capacity == 0 ? 8 : 2 * b->output_capacity;
-    st_output *outputs;
-    ST_TRY(st_arena_alloc(&outputs, b->arena, (size_t)capacity, sizeof(*outputs), b->err));
-    if (b->output_count > 0) {
-        memcpy(outputs, b->outputs, (size_t)b->output_count * sizeof(*outputs));
-    }
-    b->outputs = outputs;
-    b->output_capacity = capacity;
-    return STRATA_OK;
-}
-
 static strata_status expand_output(st_build *b, const st_frame *frame, const st_syntax *step, int value) {
     st_origin origin = {.frame = frame, .step = step};
     st_step_words words;
     st_loss loss;
     ST_TRY(check_input(b, frame, &(st_syntax){.name = "output", .name_place = step->place}, false, value));
     ST_TRY(st_bind_words(&words, b, frame, step));
+    if (b->output_count == ST_BUILD_OUTPUTS) {
+        return st_build_fail(b, frame, step->place, STRATA_SYNTAX, "a net has at most %d outputs", ST_BUILD_OUTPUTS);
+    }
     for (int i = 0; i < b->output_count; i++) {
         if (strcmp(b->outputs[i].name, step->name) == 0) {
             return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
@@ -419,7 +406,6 @@ static strata_status expand_output(st_build *b, const st_frame *frame, const st_
         }
     }
     ST_TRY(check_loss(b, &origin, &words, value, &loss));
-    ST_TRY(grow_outputs(b));
     b->outputs[b->output_count++] = (st_output){.name = step->name,
                                                 .node = value,
                                                 .loss = loss,

@@ -151,6 +151,7 @@ strata_status st_graph_build(const st_graph **out, st_arena *arena, const st_tre
         b.op_count++;
     }
     ST_TRY(st_arena_alloc(&b.standards, arena, (size_t)b.op_count + 1, sizeof(*b.standards), err));
+    ST_TRY(st_arena_alloc(&b.outputs, arena, ST_BUILD_OUTPUTS, sizeof(*b.outputs), err));
     ST_TRY(st_build_knobs(&b, settings));
     ST_TRY(check_network(&b));
     ST_TRY(st_build_check(&b));

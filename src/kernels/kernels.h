@@ -18,8 +18,8 @@ enum {
     ST_BLOCK_C = 64    /* input channels of a block: part of the definition of a result (rule 1) */
 };
 
-/* Pixels that are computed together, as offsets in elements from the problem's a, c and residual. Pixels 0 to piece - 1,
- * piece to 2 piece - 1, ... are neighbours: their a are lda apart (`tile_piece` of the table). */
+/* Pixels that are computed together, as offsets in elements from the problem's a, c and residual. Pixels 0 to piece -
+ * 1, piece to 2 piece - 1, ... are neighbours: their a are lda apart (`tile_piece` of the table). */
 typedef struct st_tile {
     int rows; /* 1 to the table's tile_rows */
     int64_t a[ST_TILE_ROWS], c[ST_TILE_ROWS], residual[ST_TILE_ROWS];
@@ -53,27 +53,25 @@ typedef struct st_brgemm {
     bool streams;  /* whole lines of c go past the caches; the caller calls `fence` before others read them */
     st_soon *soon; /* or NULL */
     /* The end: y = activation(fma(sum, scale, shift) + residual), flushed. */
-    const st_real *scale, *shift;  /* [32]; both or none */
-    const st_real *residual;       /* NULL: none */
+    const st_real *scale, *shift; /* [32]; both or none */
+    const st_real *residual;      /* NULL: none */
     st_activation activation;
 } st_brgemm;
 
-/* dw[m][0..n-1] (+)= sum over rows, then pixels, of x[row + pixel * x_pixel + m] * dy[pixel][0..n-1], a chain each. */
+/* dw[m][0..n-1] (+)= sum over pixels of x[pixel's offset + m] * dy[pixel][0..n-1], a chain each. */
 typedef struct st_brgemm_weights {
     const st_real *x;
-    const int64_t *rows; /* offsets in x */
-    int row_count;
-    int64_t pixels;  /* of a row */
-    int64_t x_pixel; /* elements between neighbouring pixels */
-    const st_real *dy; /* [row_count * pixels], dy_pixel apart */
+    const int64_t *offsets; /* of the pixels in x */
+    int64_t pixels;
+    const st_real *dy; /* [pixels], dy_pixel apart */
     int64_t dy_pixel;
-    st_real *dw;       /* [m][32] */
+    st_real *dw; /* [m][32] */
     int64_t m;
-    int n;         /* outputs, 1 to 32; if fewer than 32, dy has zeros up to there, and so gets dw */
-    bool is_begun; /* chains continue from what dw holds */
+    int n;                 /* outputs, 1 to 32; if fewer than 32, dy has zeros up to there, and so gets dw */
+    bool is_begun;         /* chains continue from what dw holds */
     const st_real *add[4]; /* at the end: sum = add[i] + sum, i rising: the finished groups of the tree (rule 5) */
     int add_count;
-    bool is_last; /* flushed */
+    bool is_last;  /* flushed */
     st_soon *soon; /* or NULL */
 } st_brgemm_weights;
 
@@ -100,9 +98,10 @@ typedef struct st_brgemm_weights {
 
 /* ---- image lanes: lanes.inc ---- */
 
-/* A convolution of one block of 16 images. x of tap (r, s) and output (p, q) is x_pixel * ((p * stride_h + r * dilation_h) *
- * w + q * stride_w + s * dilation_w) elements from the start: padding must lie in memory. Only lanes_conv_data, whose dx
- * has none, looks at h and the padding. Weights: [groups][blocks of 64 c][r][s][c of the block][k]. */
+/* A convolution of one block of 16 images. x of tap (r, s) and output (p, q) is x_pixel * ((p * stride_h + r *
+ * dilation_h) * w + q * stride_w + s * dilation_w) elements from the start: padding must lie in memory. Only
+ * lanes_conv_data, whose dx has none, looks at h and the padding. Weights: [groups][blocks of 64 c][r][s][c of the
+ * block][k]. */
 typedef struct st_lanes_conv {
     int64_t c, k, groups; /* c, k: of one group */
     int64_t r, s, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -124,8 +123,8 @@ typedef struct st_lanes_loss {
     st_real smoothing;
 } st_lanes_loss;
 
-/* Scratch of lanes_conv and lanes_conv_data in bytes; of lanes_conv_weights in elements: a vector for each weight and output of a group,
- * and packed rows of dy. That of lanes_fc has 16 * width elements. */
+/* Scratch of lanes_conv and lanes_conv_data in bytes; of lanes_conv_weights in elements: a vector for each weight and
+ * output of a group, and packed rows of dy. That of lanes_fc has 16 * width elements. */
 enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and over: 32 KiB of floats */
 #define ST_LANES_CHAIN_BYTES(conv) ((size_t)((conv)->c * (conv)->r * (conv)->s) * sizeof(int64_t))
 #define ST_LANES_TAPS_BYTES(conv) ((size_t)((conv)->h * ((conv)->r + 1) + (conv)->s + 1) * 3 * sizeof(int64_t))
@@ -149,8 +148,7 @@ enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and o
     X(lanes_fc, void,                                                                                                  \
       (const st_lanes_fc *fc, const st_real *x, const st_real *weight, const st_epilogue *end,                         \
        const st_real *residual, st_real *y, st_real *scratch))                                                         \
-    X(lanes_fc_data, void,                                                                                             \
-      (const st_lanes_fc *fc, const st_real *dy, const st_real *weight, st_real *dx, bool add))                        \
+    X(lanes_fc_data, void, (const st_lanes_fc *fc, const st_real *dy, const st_real *weight, st_real *dx, bool add))   \
     X(lanes_fc_weights, void,                                                                                          \
       (const st_lanes_fc *fc, int64_t n, const st_real *x, const st_real *dy, int64_t first, int64_t count,            \
        st_real *dw))                                                                                                   \
@@ -161,13 +159,14 @@ enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and o
 /* ---- elementwise, pooling, normalization, loss, optimizers: elementwise.inc, pool.inc, norm.inc, softmax.inc,
  * optimizer.inc ----
  *
- * Rows of `width` neighbouring elements, `..._stride` elements from row to row. In NHWC a row is a pixel and its elements
- * are channels; in LANES each channel is 16 elements wide (`lanes` 16). Every number that is computed is flushed. */
+ * Rows of `width` neighbouring elements, `..._stride` elements from row to row. In NHWC a row is a pixel and its
+ * elements are channels; in LANES each channel is 16 elements wide (`lanes` 16). Every number that is computed is
+ * flushed. */
 
 /* out = activation(fma(in, scale, shift) + residual); `out` may be `in` or `residual`. */
 typedef struct st_apply {
     int64_t rows, channels;
-    int lanes; /* elements of a channel: 1 or 16 */
+    int lanes;                    /* elements of a channel: 1 or 16 */
     const st_real *in, *residual; /* residual NULL: none */
     st_real *out;
     int64_t in_stride, residual_stride, out_stride;
@@ -190,11 +189,11 @@ typedef struct st_activate_backward {
 typedef struct st_pixels {
     const uint8_t *in; /* [n][from.h][from.w][c] */
     int64_t n;
-    st_dims from, to; /* the same c */
+    st_dims from, to;  /* the same c */
     int64_t top, left; /* of `from` in `to` */
     st_layout layout;
     const st_real *scale, *shift; /* [c]: 1 / (255 std), -mean / std */
-    st_real *out; /* of image 0, without stride */
+    st_real *out;                 /* of image 0, without stride */
 } st_pixels;
 
 /* Pooling of one image or block. Output i of an axis sees a window, or (adaptive) the i-th of p parts. */
@@ -216,8 +215,8 @@ typedef struct st_norm_backward {
     bool add;
 } st_norm_backward;
 
-/* d = g + weight_decay * w; buffer = momentum * buffer + d (first step: d); w -= learning_rate * (nesterov: d + momentum *
- * buffer, else buffer). As torch.optim.SGD. */
+/* d = g + weight_decay * w; buffer = momentum * buffer + d (first step: d); w -= learning_rate * (nesterov: d +
+ * momentum * buffer, else buffer). As torch.optim.SGD. */
 typedef struct st_sgd {
     st_real learning_rate, momentum, weight_decay;
     bool is_nesterov, is_first;
@@ -231,15 +230,14 @@ typedef struct st_adamw {
 } st_adamw;
 
 /* mask(out, in, mask, scale, count, add): out (+)= in * mask * scale, mask of zeros and ones.
- * moments(mean, squares, in, stride, rows, width): of each column; squares: sum of (x - mean)^2. Parts of 64 rows, merged
- *     in a chain (Chan, Golub, LeVeque 1979).
- * moments_backward(sums, products, dout, dout_stride, in, in_stride, mean, rows, width, lanes): of each column the sums
- *     of dout and of dout * (in - mean[channel]). Chains of 64 rows, then a chain of the chains.
- * softmax, softmax_backward: over the channels of each row; sums in 16 virtual lanes (rule 6), in LANES one chain.
- * cross_entropy(rank, logits, classes, label, smoothing): the loss; *rank: how many classes score above the label.
- * cross_entropy_backward(gradient, add, logits, classes, label, smoothing, weight): gradient (+)= (softmax - target) *
- *     weight.
- * first_non_finite(values, count): the index of the first infinity or NaN; `count` if there is none. */
+ * moments(mean, squares, in, stride, rows, width): of each column; squares: sum of (x - mean)^2. Parts of 64 rows,
+ * merged in a chain (Chan, Golub, LeVeque 1979). moments_backward(sums, products, dout, dout_stride, in, in_stride,
+ * mean, rows, width, lanes): of each column the sums of dout and of dout * (in - mean[channel]). Chains of 64 rows,
+ * then a chain of the chains. softmax, softmax_backward: over the channels of each row; sums in 16 virtual lanes (rule
+ * 6), in LANES one chain. cross_entropy(rank, logits, classes, label, smoothing): the loss; *rank: how many classes
+ * score above the label. cross_entropy_backward(gradient, add, logits, classes, label, smoothing, weight): gradient
+ * (+)= (softmax - target) * weight. first_non_finite(values, count): the index of the first infinity or NaN; `count` if
+ * there is none. */
 #define ST_KERNEL_LIST_ELEMENTWISE(X)                                                                                  \
     X(apply, void, (const st_apply *work))                                                                             \
     X(activate_backward, void, (const st_activate_backward *work))                                                     \
@@ -251,9 +249,9 @@ typedef struct st_adamw {
     X(avgpool, void, (const st_pool *pool, st_real *out, const st_real *in))                                           \
     X(avgpool_backward, void, (const st_pool *pool, st_real *din, const st_real *dout, bool add))                      \
     X(moments, void,                                                                                                   \
-      (st_real * mean, st_real *squares, const st_real *in, int64_t stride, int64_t rows, int64_t width))              \
+      (st_real * mean, st_real * squares, const st_real *in, int64_t stride, int64_t rows, int64_t width))             \
     X(moments_backward, void,                                                                                          \
-      (st_real * sums, st_real *products, const st_real *dout, int64_t dout_stride, const st_real *in,                 \
+      (st_real * sums, st_real * products, const st_real *dout, int64_t dout_stride, const st_real *in,                \
        int64_t in_stride, const st_real *mean, int64_t rows, int64_t width, int lanes))                                \
     X(norm_backward, void, (const st_norm_backward *work))                                                             \
     X(softmax, void,                                                                                                   \
@@ -282,12 +280,12 @@ typedef struct st_kernels {
     int lanes;        /* numbers in a register, for the eye */
     /* Choices that change the time, never a bit of a result. */
     int tile_rows, tile_piece;
-    size_t band_bytes;     /* a convolution's copied rows: about half of L2 */
+    size_t band_bytes;          /* a convolution's copied rows: about half of L2 */
     size_t gradient_band_bytes; /* the same for gradients of weights, beside the next band and the gradient itself */
-    size_t in_place_bytes; /* 1x1: weights that stay in L2 while pixels stream by */
-    size_t stream_bytes;   /* a result at least this large will not be read from a cache: stored past them */
-    int64_t copy_uses;     /* of each dy by a gradient of weights, from which a copy without gaps pays */
-    size_t gradient_bytes; /* a larger gradient of weights is cut into blocks of at most this */
+    size_t in_place_bytes;      /* 1x1: weights that stay in L2 while pixels stream by */
+    size_t stream_bytes;        /* a result at least this large will not be read from a cache: stored past them */
+    int64_t copy_uses;          /* of each dy by a gradient of weights, from which a copy without gaps pays */
+    size_t gradient_bytes;      /* a larger gradient of weights is cut into blocks of at most this */
 #define ST_KERNEL_MEMBER(name, type, arguments) type(*name) arguments;
     ST_KERNEL_LIST(ST_KERNEL_MEMBER)
 #undef ST_KERNEL_MEMBER
@@ -297,8 +295,8 @@ typedef struct st_kernels {
 #define ST_KERNEL_ENTRY(name, type, arguments) .name = kernel_##name,
 #define ST_KERNEL_ENTRIES ST_KERNEL_LIST(ST_KERNEL_ENTRY)
 
-/* The set to use: `name` NULL takes the environment's STRATA_ISA, else the best that this processor runs. STRATA_INVALID
- * for an unknown name, STRATA_UNSUPPORTED where the processor (or this build) lacks it. */
+/* The set to use: `name` NULL takes the environment's STRATA_ISA, else the best that this processor runs.
+ * STRATA_INVALID for an unknown name, STRATA_UNSUPPORTED where the processor (or this build) lacks it. */
 strata_status st_kernels_select(const st_kernels **out, const char *name, strata_error *err);
 /* All tables of this build, for tests: index 0 is portable; NULL ends. is it runnable here: st_kernels_runs. */
 const st_kernels *st_kernels_at(size_t index);

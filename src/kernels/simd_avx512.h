@@ -236,8 +236,8 @@ static inline v16 v16_sum_rows(const v16 row[16]) {
     __m512 four[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        four[i] = sum_neighbours(sum_neighbours(row[4 * i], row[4 * i + 1]),
-                                 sum_neighbours(row[4 * i + 2], row[4 * i + 3]));
+        four[i] =
+            sum_neighbours(sum_neighbours(row[4 * i], row[4 * i + 1]), sum_neighbours(row[4 * i + 2], row[4 * i + 3]));
     }
     return sum_quarters(sum_quarters(four[0], four[1]), sum_quarters(four[2], four[3]));
 }

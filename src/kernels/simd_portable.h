@@ -1,5 +1,5 @@
-/* simd_portable.h: sixteen virtual lanes in plain C. The reference: every other simd_<isa>.h has the same functions under
- * the same names and, in f32, gives the same bytes. It is not meant to be fast.
+/* simd_portable.h: sixteen virtual lanes in plain C. The reference: every other simd_<isa>.h has the same functions
+ * under the same names and, in f32, gives the same bytes. It is not meant to be fast.
  *
  * v16 is sixteen numbers, vi16 sixteen integers as wide as a number, m16 sixteen truth values. All is static: an object
  * of one instruction set must not share a function with another (the linker keeps one copy, maybe the wrong one). */
@@ -37,8 +37,8 @@ typedef struct m16 {
 #if !defined(ST_REAL_DOUBLE) && !defined(__FP_FAST_FMAF)
 /* The product of two floats is exact in double. Rounding the sum to double and then to float is wrong only where the
  * double lies on a tie between two floats, or under the normal floats, where ties lie elsewhere: there the sum is first
- * rounded to odd, which keeps on which side of the tie the exact value was (Boldo, Melquiond 2008, "Emulation of FMA and
- * correctly rounded sums"). */
+ * rounded to odd, which keeps on which side of the tie the exact value was (Boldo, Melquiond 2008, "Emulation of FMA
+ * and correctly rounded sums"). */
 static inline float round_sum_to_odd(double product, double c, double sum) {
     double part = sum - product;
     double error = (product - (sum - part)) + (c - part);

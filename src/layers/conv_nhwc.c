@@ -1,5 +1,5 @@
-/* Convolution in NHWC: sizes, the packed order of weights, forward. Any stride, padding, dilation and number of groups. The
- * arithmetic is the dense engine's (conv_nhwc_dense.c); the backward passes have files of their own.
+/* Convolution in NHWC: sizes, the packed order of weights, forward. Any stride, padding, dilation and number of groups.
+ * The arithmetic is the dense engine's (conv_nhwc_dense.c); the backward passes have files of their own.
  *
  * n image, c input channel, k output channel, r s kernel rows and columns, p q output rows and columns. */
 #include <string.h>
@@ -41,8 +41,7 @@ static void walk_weights(const st_conv_shape *shape, void (*move)(void *arg, int
         for (int64_t c = 0; c < shape->c; c++) {
             const int64_t c0 = c / ST_BLOCK_C * ST_BLOCK_C, size = st_min(ST_BLOCK_C, shape->c - c0);
             for (int64_t tap = 0; tap < taps; tap++) {
-                move(arg, (k * shape->c + c) * taps + tap,
-                     block + (c0 * taps + tap * size + c - c0) * ST_BLOCK_K);
+                move(arg, (k * shape->c + c) * taps + tap, block + (c0 * taps + tap * size + c - c0) * ST_BLOCK_K);
             }
         }
     }
@@ -116,7 +115,8 @@ static st_dense forward_of(const st_site *site, int64_t n, const st_view *in, co
         dense.x = (const st_real *)in->data + group * shape.c;
         dense.y = (st_real *)out->data + group * shape.k;
     }
-    const bool is_inside = (window->p - 1) * window->stride_h < shape.in.h && (window->q - 1) * window->stride_w < shape.in.w;
+    const bool is_inside =
+        (window->p - 1) * window->stride_h < shape.in.h && (window->q - 1) * window->stride_w < shape.in.w;
     if (window->r == 1 && window->s == 1 && window->pad_top == 0 && window->pad_left == 0 && is_inside) {
         dense.h = window->p;
         dense.w = window->q;
@@ -170,9 +170,11 @@ static strata_status check_sizes(const st_site *site, strata_error *err) {
     const int64_t rows = shape.in.h + window->pad_top + window->pad_bottom;
     const int64_t columns = shape.in.w + window->pad_left + window->pad_right;
     int64_t product;
-    const bool fits = st_layer_product(&product, (const int64_t[]){site->batch, rows, columns, shape.in.c + 64, 64}, 5) &&
-                      st_layer_product(&product, (const int64_t[]){site->batch, window->p, window->q, site->out.c + 64, 64}, 5) &&
-                      st_layer_product(&product, (const int64_t[]){shape.groups, shape.k + 64, shape.c + 64, window->r, window->s, 64}, 6);
+    const bool fits =
+        st_layer_product(&product, (const int64_t[]){site->batch, rows, columns, shape.in.c + 64, 64}, 5) &&
+        st_layer_product(&product, (const int64_t[]){site->batch, window->p, window->q, site->out.c + 64, 64}, 5) &&
+        st_layer_product(&product,
+                         (const int64_t[]){shape.groups, shape.k + 64, shape.c + 64, window->r, window->s, 64}, 6);
     ST_FAIL_IF(!fits, err, STRATA_SHAPE, "a convolution of %lldx%lldx%lld with %lld images is too large",
                (long long)shape.in.h, (long long)shape.in.w, (long long)shape.in.c, (long long)site->batch);
     return STRATA_OK;

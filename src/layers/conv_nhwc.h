@@ -1,8 +1,8 @@
 /* conv_nhwc.h: what the files of the NHWC convolution share: the dense engine under forward and backward data, sizes,
  * and the packed order of weights.
  *
- * Packed weights, for each group of channels: [K/32][C/64][R][S][c of the block][32], K padded with zeros to whole 32s, C
- * not padded: memory order is the order of the sum (docs/numerics.md, rule 1). */
+ * Packed weights, for each group of channels: [K/32][C/64][R][S][c of the block][32], K padded with zeros to whole 32s,
+ * C not padded: memory order is the order of the sum (docs/numerics.md, rule 1). */
 #ifndef ST_CONV_NHWC_H
 #define ST_CONV_NHWC_H
 
@@ -29,17 +29,17 @@ typedef struct st_dense {
 
 /* How it is cut into items. Changes time, never a result. */
 typedef struct st_dense_cut {
-    bool is_flat;     /* 1x1 over pixels without gaps: read where they are */
-    bool is_copied;   /* flat, but rows alias in the cache: copied to other distances */
-    int64_t pixels;   /* flat: of an item */
-    int64_t images;   /* of a band of whole images; 1 where a band is rows */
-    int64_t rows;     /* output rows of a band */
-    int64_t bands;    /* flat: pieces of pixels */
-    int64_t k_blocks; /* of an item */
-    int64_t k_parts;  /* items of a band */
+    bool is_flat;                                   /* 1x1 over pixels without gaps: read where they are */
+    bool is_copied;                                 /* flat, but rows alias in the cache: copied to other distances */
+    int64_t pixels;                                 /* flat: of an item */
+    int64_t images;                                 /* of a band of whole images; 1 where a band is rows */
+    int64_t rows;                                   /* output rows of a band */
+    int64_t bands;                                  /* flat: pieces of pixels */
+    int64_t k_blocks;                               /* of an item */
+    int64_t k_parts;                                /* items of a band */
     int64_t panel_rows, panel_columns, panel_pitch; /* of one image in a band; elements of a pixel in a block */
     int64_t run_count, tile_count;                  /* at most */
-    size_t bytes; /* thread scratch */
+    size_t bytes;                                   /* thread scratch */
 } st_dense_cut;
 
 st_dense_cut st_dense_plan(const st_dense *dense);
@@ -99,7 +99,8 @@ void st_conv_turn(const st_call *call, int64_t item, void *scratch);
 int64_t st_conv_data_items(const st_call *call);
 void st_conv_data(const st_call *call, int64_t item, void *scratch);
 
-/* Gradient of weights and bias: blocks of the gradient or groups of images are summed, then the sums of groups merged. */
+/* Gradient of weights and bias: blocks of the gradient or groups of images are summed, then the sums of groups merged.
+ */
 size_t st_conv_weights_shared_bytes(const st_site *site);
 size_t st_conv_weights_thread_bytes(const st_site *site);
 int64_t st_conv_weights_items(const st_call *call);

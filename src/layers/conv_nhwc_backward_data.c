@@ -1,9 +1,9 @@
 /* Gradient of a convolution's input, NHWC: the dense engine on dy with turned weights.
  *
  * Row h of x meets tap r where h + top - r * dilation is a multiple of the stride: h mod stride decides which taps, so
- * rows and columns fall into stride_h * stride_w classes, and each class is a dense convolution over dy with its own taps,
- * by rising position in dy (r and s falling), written at the stride. No zeros are multiplied. The weights are turned for
- * all classes first: [class][C/32][K/64][taps of r][taps of s][k of the block][32].
+ * rows and columns fall into stride_h * stride_w classes, and each class is a dense convolution over dy with its own
+ * taps, by rising position in dy (r and s falling), written at the stride. No zeros are multiplied. The weights are
+ * turned for all classes first: [class][C/32][K/64][taps of r][taps of s][k of the block][32].
  *
  * n image, c channel of x, k channel of y, r s kernel rows and columns. */
 #include "layers/conv_nhwc.h"
@@ -83,7 +83,8 @@ static class_pair class_of(const st_conv_shape *shape, int64_t index) {
 
 size_t st_conv_turned_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
-    return st_round_64((size_t)(shape.groups * turned_weights(&shape, shape.window.r * shape.window.s)) * sizeof(st_real));
+    return st_round_64((size_t)(shape.groups * turned_weights(&shape, shape.window.r * shape.window.s)) *
+                       sizeof(st_real));
 }
 
 /* Items: group, class, block of 32 c. */
@@ -222,8 +223,8 @@ void st_conv_data(const st_call *call, int64_t item, void *scratch) {
     dense.x = (const st_real *)call->dout.data + group * shape.k;
     dense.y = (st_real *)call->din[0].data + (pair.row * shape.in.w + pair.column) * call->din[0].pixel_stride +
               group * shape.c;
-    dense.weights = (const st_real *)call->shared +
-                    group * turned_weights(&shape, shape.window.r * shape.window.s) + pair.weights;
+    dense.weights =
+        (const st_real *)call->shared + group * turned_weights(&shape, shape.window.r * shape.window.s) + pair.weights;
     dense.is_begun = call->din_add[0];
     st_dense_run(&dense, &cut, item, scratch);
 }

@@ -1,14 +1,14 @@
 /* Gradients of a convolution's weights and bias, NHWC.
  *
- * dw[k][c][r][s] = sum over n, p, q of x * dy. The images form 8, 4, 2 or 1 equal groups, each summed in one chain of fused
- * multiply-adds in the order n, p, q; a balanced tree joins the groups (docs/numerics.md, rule 5). Vectors run over 32
- * outputs; rows of the product are the neighbouring (s, c) of the copied band of x, so x is never transposed. The result
- * is in the order of the packed weights.
+ * dw[k][c][r][s] = sum over n, p, q of x * dy. The images form 8, 4, 2 or 1 equal groups, each summed in one chain of
+ * fused multiply-adds in the order n, p, q; a balanced tree joins the groups (docs/numerics.md, rule 5). Vectors run
+ * over 32 outputs; rows of the product are the neighbouring (s, c) of the copied band of x, so x is never transposed.
+ * The result is in the order of the packed weights.
  *
- * Small gradients: an item is one group of images; partial gradients are merged in the next phase. Large ones: an item is
- * a block of the gradient that stays in L2 and takes all groups, their sums kept as a binary counter and added before
- * the brick stores. Both give the same bits. x and dy are copied where that costs less than rows that
- * alias in L1.
+ * Small gradients: an item is one group of images; partial gradients are merged in the next phase. Large ones: an item
+ * is a block of the gradient that stays in L2 and takes all groups, their sums kept as a binary counter and added
+ * before the brick stores. Both give the same bits. x and dy are copied where that costs less than rows that alias in
+ * L1.
  *
  * n image, c channel of x, k channel of y, r s kernel rows and columns, p q rows and columns of y. */
 #include <string.h>
@@ -16,9 +16,9 @@
 #include "layers/conv_nhwc.h"
 
 enum {
-    BRICK_PIXELS = 112,       /* of x and dy that stay in L1 under all bricks */
-    ALIAS_OUTPUTS = 1024,    /* pixels of dy so far apart fall on each other in L1 */
-    SHORT_GROUP = 500,       /* pixels */
+    BRICK_PIXELS = 112,   /* of x and dy that stay in L1 under all bricks */
+    ALIAS_OUTPUTS = 1024, /* pixels of dy so far apart fall on each other in L1 */
+    SHORT_GROUP = 500,    /* pixels */
     BIAS_CHANNELS = 64,
     MERGE_COUNT = 4096
 };
@@ -32,9 +32,9 @@ typedef struct weights_cut {
     int64_t images, rows; /* of a band, within a group of images */
     int64_t panel_rows, panel_columns;
     int64_t x_pixel, x_block; /* elements between pixels and between blocks of 64 channels */
-    int64_t levels;     /* of the counter */
-    int64_t level_size; /* elements */
-    size_t bytes;       /* thread scratch */
+    int64_t levels;           /* of the counter */
+    int64_t level_size;       /* elements */
+    size_t bytes;             /* thread scratch */
 } weights_cut;
 
 static int64_t taps_of(const st_conv_shape *shape) {
@@ -55,8 +55,8 @@ static int64_t image_pixels(const st_conv_shape *shape) {
     return shape->window.p * shape->window.q;
 }
 
-/* Which blocks of a large gradient an item takes: of those that fit, the ones for which x and dy are read least often. A
- * group of few pixels touches the counter's other levels often, which then must fit too. */
+/* Which blocks of a large gradient an item takes: of those that fit, the ones for which x and dy are read least often.
+ * A group of few pixels touches the counter's other levels often, which then must fit too. */
 static void cut_large(weights_cut *cut, const st_conv_shape *shape, const st_site *site, int64_t n) {
     const int64_t unit = taps_of(shape) * ST_BLOCK_C * ST_BLOCK_K * (int64_t)sizeof(st_real);
     const bool is_short = n / cut->image_groups * image_pixels(shape) < SHORT_GROUP;
@@ -130,7 +130,8 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
         cut.rows = st_min(window->p, cut.rows + least);
     }
     if (cut.rows == window->p) {
-        cut.images = st_min(images, st_max(st_max(1, least / window->p), limit / band_weight(&cut, shape, 1, cut.rows)));
+        cut.images =
+            st_min(images, st_max(st_max(1, least / window->p), limit / band_weight(&cut, shape, 1, cut.rows)));
     }
     cut.rows = st_ceil_div(window->p, st_ceil_div(window->p, cut.rows));
     cut.panel_rows = rows_under(shape, cut.rows);
@@ -142,7 +143,7 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     }
     cut.bytes = st_round_64((size_t)(band_size(&cut, shape, cut.images, cut.rows) + cut.levels * cut.level_size) *
                             sizeof(st_real)) +
-                st_round_64((size_t)(cut.images * cut.rows) * sizeof(int64_t));
+                st_round_64((size_t)(cut.images * cut.rows * window->q) * sizeof(int64_t));
     return cut;
 }
 
@@ -189,12 +190,12 @@ typedef struct weights_item {
     int64_t group, k0, k1, c0, c1; /* blocks of 32 and 64 */
     target target, add[4];
     int add_count;
-    bool is_last; /* these sums are the gradient */
+    bool is_last;              /* these sums are the gradient */
     st_real *panel, *dy_panel; /* copies */
-    int64_t *rows;             /* offsets of the band's output rows in x */
+    int64_t *offsets;          /* of the band's pixels in x */
     /* of the band at hand: */
     const st_real *dy; /* of output 0, first pixel of the band */
-    int64_t dy_step;       /* between copied blocks */
+    int64_t dy_step;   /* between copied blocks */
     bool is_begun, is_end;
     st_soon soon, soon_x; /* dy of the next band, then its x */
 } weights_item;
@@ -204,15 +205,13 @@ static st_real *packed_dy(const weights_item *item, int64_t kb) {
     return item->dy_panel + (item->cut->packs_dy ? kb - item->k0 : 0) * item->dy_step;
 }
 
-/* All bricks over some rows: `first` of them by number in the band, pixels q0 ... of each. */
-static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q0, int64_t pixels) {
+/* All bricks over some of the band's pixels. */
+static void run_pixels(weights_item *item, int64_t first, int64_t count) {
     const weights_cut *cut = item->cut;
     const st_window *window = &item->shape->window;
     const int64_t dy_stride = item->call->dout.pixel_stride;
-    st_brgemm_weights problem = {.rows = item->rows + first,
-                                 .row_count = (int)count,
-                                 .pixels = pixels,
-                                 .x_pixel = window->stride_w * cut->x_pixel,
+    st_brgemm_weights problem = {.offsets = item->offsets + first,
+                                 .pixels = count,
                                  .soon = &item->soon,
                                  .is_begun = item->is_begun,
                                  .add_count = item->is_end ? item->add_count : 0,
@@ -222,17 +221,16 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
         const int64_t joined = window->dilation_w == 1 && c == cut->x_pixel ? window->s : 1;
         problem.m = joined * c;
         for (int64_t tap = 0; tap < window->r * window->s; tap += joined) {
-            problem.x = item->panel + (cb - item->c0) * cut->x_block +
-                        (tap / window->s * window->dilation_h * cut->panel_columns +
-                         tap % window->s * window->dilation_w + q0 * window->stride_w) *
-                            cut->x_pixel;
+            problem.x =
+                item->panel + (cb - item->c0) * cut->x_block +
+                (tap / window->s * window->dilation_h * cut->panel_columns + tap % window->s * window->dilation_w) *
+                    cut->x_pixel;
             const int64_t at = ((cb - item->c0) * ST_BLOCK_C * window->r * window->s + tap * c) * ST_BLOCK_K;
             for (int64_t kb = item->k0; kb < item->k1; kb++) {
                 problem.n = (int)st_min(ST_BLOCK_K, item->shape->k - kb * ST_BLOCK_K);
                 const bool is_packed = cut->packs_dy || problem.n < ST_BLOCK_K;
                 problem.dy_pixel = is_packed ? ST_BLOCK_K : dy_stride;
-                problem.dy = (is_packed ? packed_dy(item, kb) : item->dy + kb * ST_BLOCK_K) +
-                             (first * window->q + q0) * problem.dy_pixel;
+                problem.dy = (is_packed ? packed_dy(item, kb) : item->dy + kb * ST_BLOCK_K) + first * problem.dy_pixel;
                 problem.dw = item->target.data + (kb - item->k0) * item->target.k_step + at;
                 for (int i = 0; i < item->add_count; i++) {
                     problem.add[i] = item->add[i].data + (kb - item->k0) * item->add[i].k_step + at;
@@ -248,30 +246,31 @@ static void run_rows(weights_item *item, int64_t first, int64_t count, int64_t q
     }
 }
 
-/* The band's rows in even pieces that stay in L1. */
-static void run_pieces(weights_item *item, int64_t row_count, bool is_end) {
-    const int64_t q = item->shape->window.q;
-    const int64_t pieces = st_max(1, (row_count * q + BRICK_PIXELS / 2) / BRICK_PIXELS);
-    const int64_t step = st_ceil_div(row_count, pieces), q_step = q < 2 * BRICK_PIXELS ? q : BRICK_PIXELS;
-    for (int64_t row = 0; row < row_count; row += step) {
-        const int64_t rows = st_min(step, row_count - row);
-        for (int64_t q0 = 0; q0 < q; q0 += q_step) {
-            item->is_end = is_end && row + rows == row_count && q0 + q_step >= q;
-            run_rows(item, row, rows, q0, st_min(q_step, q - q0));
-            item->is_begun = true;
-        }
+/* The band's pixels in even pieces that stay in L1. */
+static void run_pieces(weights_item *item, int64_t pixels, bool is_end) {
+    const int64_t pieces = st_max(1, (pixels + BRICK_PIXELS / 2) / BRICK_PIXELS), step = st_ceil_div(pixels, pieces);
+    for (int64_t first = 0; first < pixels; first += step) {
+        const int64_t count = st_min(step, pixels - first);
+        item->is_end = is_end && first + count == pixels;
+        run_pixels(item, first, count);
+        item->is_begun = true;
     }
 }
 
-/* The band's x, and the offsets of its rows. */
+/* The band's x, and the offsets of its pixels. */
 static void take_x(weights_item *item, int64_t image0, int64_t images, int64_t row0, int64_t rows) {
     const weights_cut *cut = item->cut;
     const st_conv_shape *shape = item->shape;
-    const int64_t x_pixel = item->call->in[0].pixel_stride, x_row = x_pixel * shape->in.w, x_image = x_row * shape->in.h;
+    const int64_t x_pixel = item->call->in[0].pixel_stride, x_row = x_pixel * shape->in.w,
+                  x_image = x_row * shape->in.h;
     const st_real *x = (const st_real *)item->call->in[0].data + item->group * shape->c;
     const int64_t panel_row = cut->panel_columns * cut->x_pixel, panel_image = cut->panel_rows * panel_row;
+    int64_t *offset = item->offsets;
     for (int64_t i = 0; i < images * rows; i++) {
-        item->rows[i] = i / rows * panel_image + i % rows * shape->window.stride_h * panel_row;
+        const int64_t row = i / rows * panel_image + i % rows * shape->window.stride_h * panel_row;
+        for (int64_t j = 0; j < shape->window.q; j++) {
+            *offset++ = row + j * shape->window.stride_w * cut->x_pixel;
+        }
     }
     for (int64_t i = 0; i < images; i++) {
         st_panel_fill(item->call->site->kernels, item->panel + i * panel_image,
@@ -299,8 +298,8 @@ static int64_t bricks_of(const weights_item *item) {
     return window->r * st_ceil_div(c * window->s, tile) * (item->k1 - item->k0);
 }
 
-/* Pieces of `width` elements, `stride` from one to the next, over `bricks` bricks of `pixels` steps each. One piece where
- * there are no gaps. */
+/* Pieces of `width` elements, `stride` from one to the next, over `bricks` bricks of `pixels` steps each. One piece
+ * where there are no gaps. */
 static st_soon pieces_soon(const st_real *first, int64_t width, int64_t stride, int64_t count, int64_t bricks,
                            int64_t pixels) {
     if (count <= 0) {
@@ -325,7 +324,8 @@ static void want_next_band(weights_item *item, int64_t image0, int64_t images, i
     const int64_t count = st_min(images * rows, item->call->run->n * p - next);
     const int64_t x_next = next / p * shape->in.h + next % p * stride;
     const int64_t x_count = st_min(count * stride, item->call->run->n * shape->in.h - x_next);
-    const int64_t piece = st_max(1, BRICK_PIXELS / q) * q, bricks = bricks_of(item) * st_max(1, images * rows * q / piece);
+    const int64_t pieces = st_max(1, (images * rows * q + BRICK_PIXELS / 2) / BRICK_PIXELS);
+    const int64_t piece = images * rows * q / pieces, bricks = bricks_of(item) * pieces;
     const int64_t dy_width = st_min(shape->k - item->k0 * ST_BLOCK_K, (item->k1 - item->k0) * ST_BLOCK_K);
     const int64_t x_width = st_min(shape->c - item->c0 * ST_BLOCK_C, (item->c1 - item->c0) * ST_BLOCK_C);
     const int64_t dy_share = dy_width * count * q, x_share = x_width * x_count * shape->in.w;
@@ -375,7 +375,7 @@ static void sum_images(weights_item *item, int64_t image0, int64_t images) {
         for (int64_t row = 0; row < p; row += cut->rows) {
             const int64_t rows = st_min(cut->rows, p - row);
             take_band(item, image0 + image, some, row, rows);
-            run_pieces(item, some * rows, image + some == images && row + rows == p);
+            run_pieces(item, some * rows * item->shape->window.q, image + some == images && row + rows == p);
         }
     }
 }
@@ -444,8 +444,8 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
         return;
     }
     char *at = scratch;
-    item.rows = (int64_t *)(void *)at;
-    at += st_round_64((size_t)(cut.images * cut.rows) * sizeof(int64_t));
+    item.offsets = (int64_t *)(void *)at;
+    at += st_round_64((size_t)(cut.images * cut.rows * shape.window.q) * sizeof(int64_t));
     st_real *levels = (st_real *)(void *)at;
     item.panel = levels + cut.levels * cut.level_size;
     item.dy_panel = item.panel + cut.c_range * cut.x_block;
@@ -455,8 +455,8 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     if (!cut.is_large && cut.image_groups > 1) {
         gradient.data = shared_of(call) + index * shape.groups * shape.group_weights;
     }
-    gradient.data += item.group * shape.group_weights + item.k0 * k_step +
-                     item.c0 * ST_BLOCK_C * taps_of(&shape) * ST_BLOCK_K;
+    gradient.data +=
+        item.group * shape.group_weights + item.k0 * k_step + item.c0 * ST_BLOCK_C * taps_of(&shape) * ST_BLOCK_K;
     if (cut.is_large) {
         run_large(&item, gradient, levels);
         return;

@@ -2,8 +2,8 @@
  *
  * A band of rows (or some whole images) of about half of L2 is copied with its border of zeros to
  * [C/64][image][rows][columns][64]; then, for each block of 32 outputs, every tile of the band runs through the block's
- * weights, which are read in memory order. 1x1 without gaps between pixels needs no copy. What each item writes depends on
- * no other, and cutting changes no result. Not for gradients of weights (conv_nhwc_backward_weights.c).
+ * weights, which are read in memory order. 1x1 without gaps between pixels needs no copy. What each item writes depends
+ * on no other, and cutting changes no result. Not for gradients of weights (conv_nhwc_backward_weights.c).
  *
  * Georganas et al. 2019, arXiv:1906.06440; the blocking was measured (docs/performance.md).
  *
@@ -42,7 +42,8 @@ static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
     cut->is_flat = true;
     cut->is_copied = dense->c >= ALIAS_CHANNELS;
     cut->pixels = FLAT_PIXELS / tile * tile;
-    while (cut->pixels > tile && cut->pixels * dense->c * (int64_t)sizeof(st_real) > (int64_t)dense->kernels->band_bytes) {
+    while (cut->pixels > tile &&
+           cut->pixels * dense->c * (int64_t)sizeof(st_real) > (int64_t)dense->kernels->band_bytes) {
         cut->pixels -= tile;
     }
     cut->bands = st_ceil_div(total, cut->pixels);
@@ -189,8 +190,8 @@ static void put_rest(tile_list *list) {
     }
 }
 
-/* `count` neighbours. In a tile every piece but the last must be full: a short piece goes behind a full one, or waits for
- * one. Pieces of one pixel just fill up tiles. */
+/* `count` neighbours. In a tile every piece but the last must be full: a short piece goes behind a full one, or waits
+ * for one. Pieces of one pixel just fill up tiles. */
 static void put_piece(tile_list *list, int count, int64_t a, int64_t c, int64_t residual) {
     st_tile *tile = &list->tiles[list->count];
     if (count < list->piece && tile->rows == 0) {
@@ -290,12 +291,13 @@ static st_soon x_soon(const st_dense *dense, int64_t first, int64_t count, int64
     return st_soon_of(dense->x + first, st_min(count, all - first), steps);
 }
 
-/* The band stays in L2 and the weights stream by: all tiles of a block, then the next block. */
-static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last) {
+/* The band stays in L2 and the weights stream by: all tiles of a block, then the next block. Wanted soon: the next
+ * block of weights that L2 does not hold, else `soon`. */
+static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last,
+                       st_soon soon) {
     st_real ends[2][ST_BLOCK_K];
     const int64_t depth = dense->c * dense->r * dense->s;
     const bool is_heavy = (size_t)(depth * dense->k) * sizeof(st_real) > dense->kernels->in_place_bytes;
-    st_soon soon = st_soon_of(dense->weights, 0, 0);
     problem.soon = &soon;
     for (int64_t block = first; block < last; block++) {
         turn_to_block(&problem, dense, block, ends);
@@ -316,7 +318,7 @@ static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list 
     for (int64_t i = 0; i < list->count; i++) {
         const st_tile *tile = &list->tiles[i];
         soon = x_soon(dense, tile->a[tile->rows - 1] + dense->x_pixel, tile->rows * dense->x_pixel,
-                                (last - first) * dense->c);
+                      (last - first) * dense->c);
         for (int64_t block = first; block < last; block++) {
             turn_to_block(&problem, dense, block, ends);
             dense->kernels->brgemm(&problem, tile);
@@ -346,7 +348,7 @@ static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     if (!cut->is_copied && (size_t)(dense->c * dense->k) * sizeof(st_real) <= dense->kernels->in_place_bytes) {
         run_tiles(dense, problem, &list, first, last);
     } else {
-        run_blocks(dense, problem, &list, first, last);
+        run_blocks(dense, problem, &list, first, last, x_soon(dense, 0, 0, 1));
     }
 }
 
@@ -368,6 +370,16 @@ static int64_t list_runs(const st_dense *dense, const st_dense_cut *cut, st_gemm
         }
     }
     return count;
+}
+
+/* The x of the band that this thread copies next, if threads take turns. */
+static st_soon next_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t tiles) {
+    const int64_t bands_of_image = cut->images > 1 ? 1 : st_ceil_div(dense->p, cut->rows), next = band + dense->threads;
+    const int64_t row = next % bands_of_image * cut->rows * dense->stride_h - dense->top;
+    const int64_t start = next / bands_of_image * cut->images * dense->x_image + st_max(0, row) * dense->x_row;
+    const int64_t rows = cut->images > 1 ? cut->images * dense->h : st_min(dense->h, cut->rows * dense->stride_h);
+    const int64_t steps = dense->c * dense->r * dense->s * tiles * cut->k_blocks;
+    return x_soon(dense, start, cut->k_parts > 1 ? 0 : rows * dense->x_row, steps);
 }
 
 static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t first, int64_t last,
@@ -404,7 +416,7 @@ static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     st_brgemm problem = problem_of(dense, &memory, list_runs(dense, cut, memory.runs));
     problem.a = memory.panel;
     problem.lda = dense->stride_w * cut->panel_pitch;
-    run_blocks(dense, problem, &list, first, last);
+    run_blocks(dense, problem, &list, first, last, next_band(dense, cut, band, list.count));
 }
 
 void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, void *scratch) {

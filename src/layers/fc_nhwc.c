@@ -1,9 +1,9 @@
 /* Fully connected layer in NHWC: y[n][k] = sum over j of x[n][j] * weight[k][j].
  *
- * Packed weights: [K/32][inputs][32], K padded with zeros; inputs in the order of x in memory (h, w, c), while published
- * ones are in c, h, w: pack permutes. Forward runs through 512 inputs for all images, then the next 512: chains
- * continue in y. Backward data takes images as lanes: rows of the product are rows of the weights as they are, so
- * nothing large is transposed. Backward weights: chains over the images of a group, then the tree of groups
+ * Packed weights: [K/32][inputs][32], K padded with zeros; inputs in the order of x in memory (h, w, c), while
+ * published ones are in c, h, w: pack permutes. Forward runs through 512 inputs for all images, then the next 512:
+ * chains continue in y. Backward data takes images as lanes: rows of the product are rows of the weights as they are,
+ * so nothing large is transposed. Backward weights: chains over the images of a group, then the tree of groups
  * (docs/numerics.md, rule 5).
  *
  * n image, k output. */
@@ -23,7 +23,8 @@ typedef struct fc_shape {
 
 static fc_shape shape_of(const st_site *site) {
     const st_dims *in = &site->in[0];
-    return (fc_shape){.inputs = in->h * in->w * in->c, .k = site->out.c, .k_blocks = st_ceil_div(site->out.c, ST_BLOCK_K)};
+    return (fc_shape){
+        .inputs = in->h * in->w * in->c, .k = site->out.c, .k_blocks = st_ceil_div(site->out.c, ST_BLOCK_K)};
 }
 
 /* ---- the order of weights ---- */
@@ -121,8 +122,8 @@ static void forward(const st_call *call, int64_t block, void *scratch) {
         problem.is_begun = j > 0;
         problem.is_open = j + INPUT_BLOCK < shape.inputs;
         for (int64_t first = 0; first < n;) {
-            const st_tile tile = image_tile(kernels, n, first, shape.inputs, call->out.pixel_stride,
-                                            epilogue->residual.pixel_stride);
+            const st_tile tile =
+                image_tile(kernels, n, first, shape.inputs, call->out.pixel_stride, epilogue->residual.pixel_stride);
             kernels->brgemm(&problem, &tile);
             first += tile.rows;
         }
@@ -180,7 +181,8 @@ static void run_data(const st_call *call, int64_t item, void *scratch) {
     st_real *chunk = scratch; /* [count][32 images] */
     st_gemm_run *runs = (st_gemm_run *)(void *)(chunk + DATA_CHUNK * ST_BLOCK_K);
     for (int64_t block = 0; block < shape.k_blocks; block++) {
-        runs[block] = (st_gemm_run){block * shape.inputs * ST_BLOCK_K, st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K)};
+        runs[block] =
+            (st_gemm_run){block * shape.inputs * ST_BLOCK_K, st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K)};
     }
     st_brgemm problem = {.a = call->state[ST_CONV_WEIGHT] + j0 * ST_BLOCK_K,
                          .c = chunk,
@@ -217,14 +219,13 @@ static void run_weights(const st_call *call, int64_t item, void *scratch) {
     const fc_shape shape = shape_of(call->site);
     const int64_t n = call->run->n, groups = st_image_groups(n), images = n / groups, j0 = item * WEIGHTS_CHUNK;
     const st_real *packed = (const st_real *)call->shared + turned_count(&shape, n);
-    const int64_t row = 0;
     st_real *levels = scratch;
-    st_brgemm_weights problem = {.rows = &row,
-                                 .row_count = 1,
-                                 .pixels = images,
-                                 .x_pixel = shape.inputs,
-                                 .dy_pixel = ST_BLOCK_K,
-                                 .m = st_min(WEIGHTS_CHUNK, shape.inputs - j0)};
+    int64_t *offsets = (int64_t *)(void *)(levels + 3 * LEVEL);
+    for (int64_t i = 0; i < images; i++) {
+        offsets[i] = i * shape.inputs;
+    }
+    st_brgemm_weights problem = {
+        .offsets = offsets, .pixels = images, .dy_pixel = ST_BLOCK_K, .m = st_min(WEIGHTS_CHUNK, shape.inputs - j0)};
     for (int64_t block = 0; block < shape.k_blocks; block++) {
         problem.n = (int)st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K);
         for (int64_t g = 0; g < groups; g++) {
@@ -234,9 +235,8 @@ static void run_weights(const st_call *call, int64_t item, void *scratch) {
                 problem.add_count++;
             }
             problem.is_last = g + 1 == groups;
-            problem.dw = problem.is_last
-                             ? call->dstate[ST_CONV_WEIGHT] + (block * shape.inputs + j0) * ST_BLOCK_K
-                             : levels + problem.add_count * LEVEL;
+            problem.dw = problem.is_last ? call->dstate[ST_CONV_WEIGHT] + (block * shape.inputs + j0) * ST_BLOCK_K
+                                         : levels + problem.add_count * LEVEL;
             problem.x = (const st_real *)call->in[0].data + g * images * shape.inputs + j0;
             problem.dy = packed + (block * n + g * images) * ST_BLOCK_K;
             call->site->kernels->brgemm_weights(&problem);
@@ -262,15 +262,16 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     const fc_shape shape = shape_of(site);
     int64_t product;
-    const bool fits = st_layer_product(&product, (const int64_t[]){shape.inputs, shape.k + ST_BLOCK_K, 64}, 3) &&
-                      st_layer_product(&product, (const int64_t[]){shape.inputs, site->batch + ST_BLOCK_K, 64}, 3) &&
-                      st_layer_product(&product, (const int64_t[]){shape.k + ST_BLOCK_K, site->batch + ST_BLOCK_K, 64}, 3);
+    const bool fits =
+        st_layer_product(&product, (const int64_t[]){shape.inputs, shape.k + ST_BLOCK_K, 64}, 3) &&
+        st_layer_product(&product, (const int64_t[]){shape.inputs, site->batch + ST_BLOCK_K, 64}, 3) &&
+        st_layer_product(&product, (const int64_t[]){shape.k + ST_BLOCK_K, site->batch + ST_BLOCK_K, 64}, 3);
     ST_FAIL_IF(!fits, err, STRATA_SHAPE, "%lld outputs of %lld inputs with %lld images are too large",
                (long long)shape.k, (long long)shape.inputs, (long long)site->batch);
     if (site->mode == ST_MODE_TRAIN) {
         needs->shared_bytes = (turned_count(&shape, site->batch) + packed_count(&shape, site->batch)) * sizeof(st_real);
         const size_t data = DATA_CHUNK * ST_BLOCK_K * sizeof(st_real) + (size_t)shape.k_blocks * sizeof(st_gemm_run);
-        const size_t weights = 3 * WEIGHTS_CHUNK * ST_BLOCK_K * sizeof(st_real);
+        const size_t weights = 3 * WEIGHTS_CHUNK * ST_BLOCK_K * sizeof(st_real) + (size_t)site->batch * sizeof(int64_t);
         needs->thread_bytes = st_round_64(data > weights ? data : weights);
     }
     return STRATA_OK;

@@ -110,7 +110,8 @@ strata_status st_plan_backward(st_planner *planner) {
         size_t count = (size_t)step->site.in_count;
         ST_TRY(st_arena_alloc(&needed, planner->arena, count + 1, sizeof *needed, planner->err));
         ST_TRY(st_arena_alloc(&add, planner->arena, count + 1, sizeof *add, planner->err));
-        bool has_gradient = step->output >= 0 || (plan->slots[step->value].needs_gradient && state.written[step->value]);
+        bool has_gradient =
+            step->output >= 0 || (plan->slots[step->value].needs_gradient && state.written[step->value]);
         step->runs_backward = training && has_gradient;
         step->dstate_needed = step->dstate_needed && step->runs_backward;
         if (step->runs_backward && step->residual >= 0 && value_needs_gradient(plan, step->residual)) {

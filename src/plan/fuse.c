@@ -44,10 +44,19 @@ static strata_status make_site(st_planner *planner, const st_node *node, st_layo
     for (int i = 0; i < ST_OP_STATES; i++) {
         state[i] = node->state[i].dims;
     }
-    *site = (st_site){.params = node->params, .kernels = plan->options.kernels, .mode = plan->options.mode,
-                      .batch = plan->options.batch, .threads = plan->options.threads, .in_count = node->in_count,
-                      .in = in, .in_flat = in_flat, .out = node->out, .state = state, .layout = layout,
-                      .frozen = node->is_frozen, .stream = st_rng_stream_name(ST_STREAM_DROPOUT, node->path),
+    *site = (st_site){.params = node->params,
+                      .kernels = plan->options.kernels,
+                      .mode = plan->options.mode,
+                      .batch = plan->options.batch,
+                      .threads = plan->options.threads,
+                      .in_count = node->in_count,
+                      .in = in,
+                      .in_flat = in_flat,
+                      .out = node->out,
+                      .state = state,
+                      .layout = layout,
+                      .frozen = node->is_frozen,
+                      .stream = st_rng_stream_name(ST_STREAM_DROPOUT, node->path),
                       .loss_weight = 1.0};
     return STRATA_OK;
 }
@@ -209,8 +218,8 @@ static strata_status add_step(fuse_state *state, int index) {
         in[k] = plan->alias[node->in[k]];
     }
     st_step *step = &plan->steps[plan->step_count];
-    *step = (st_step){.node = node, .impl = node->op->impl[plan->layout], .value = index, .in = in, .residual = -1,
-                      .output = -1};
+    *step = (st_step){
+        .node = node, .impl = node->op->impl[plan->layout], .value = index, .in = in, .residual = -1, .output = -1};
     if (step->impl == NULL) {
         return st_fail_at(planner->err, STRATA_UNSUPPORTED, node->place, "%s cannot run yet", node->op->name);
     }
@@ -239,11 +248,23 @@ static strata_status add_loss(fuse_state *state, int output_index) {
     dims[0] = plan->slots[in[0]].dims;
     flat[0] = true;
     st_step *step = &plan->steps[plan->step_count++];
-    *step = (st_step){.node = &plan->graph->nodes[output->node], .impl = op->impl[plan->layout], .value = -1, .in = in,
-                      .residual = -1, .output = output_index};
-    step->site = (st_site){.kernels = plan->options.kernels, .mode = plan->options.mode, .batch = plan->options.batch,
-                           .threads = plan->options.threads, .in_count = 1, .in = dims, .in_flat = flat,
-                           .out = dims[0], .state = states, .layout = plan->layout, .loss_weight = output->weight};
+    *step = (st_step){.node = &plan->graph->nodes[output->node],
+                      .impl = op->impl[plan->layout],
+                      .value = -1,
+                      .in = in,
+                      .residual = -1,
+                      .output = output_index};
+    step->site = (st_site){.kernels = plan->options.kernels,
+                           .mode = plan->options.mode,
+                           .batch = plan->options.batch,
+                           .threads = plan->options.threads,
+                           .in_count = 1,
+                           .in = dims,
+                           .in_flat = flat,
+                           .out = dims[0],
+                           .state = states,
+                           .layout = plan->layout,
+                           .loss_weight = output->weight};
     return STRATA_OK;
 }
 

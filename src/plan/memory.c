@@ -12,8 +12,8 @@ static void add_task(st_plan *plan, st_task_kind kind, int step, int phase, bool
         starts_new = !(joins || (by_image && before->by_image));
     }
     plan->segment_count += starts_new || plan->task_count == 0 ? 1 : 0;
-    plan->tasks[plan->task_count++] = (st_task){.kind = kind, .step = step, .phase = phase, .by_image = by_image,
-                                                .segment = plan->segment_count - 1};
+    plan->tasks[plan->task_count++] =
+        (st_task){.kind = kind, .step = step, .phase = phase, .by_image = by_image, .segment = plan->segment_count - 1};
 }
 
 static void schedule_forward(st_plan *plan) {
@@ -105,7 +105,8 @@ strata_status st_plan_schedule(st_planner *planner) {
                 return status;
             }
         }
-        plan->thread_bytes = step->needs.thread_bytes > plan->thread_bytes ? step->needs.thread_bytes : plan->thread_bytes;
+        plan->thread_bytes =
+            step->needs.thread_bytes > plan->thread_bytes ? step->needs.thread_bytes : plan->thread_bytes;
     }
     size_t most = (size_t)plan->step_count * (2 * ST_OP_PHASES + 2) + (size_t)plan->graph->node_count + 1;
     bool *cleared = NULL;

@@ -92,6 +92,7 @@ void st_plan_text(st_text *text, const st_plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         print_step(text, plan, i);
     }
-    st_text_add(text, "arena %zu bytes: values%s, scratch; and %zu bytes of scratch for each thread\n", plan->arena_bytes,
-                plan->options.mode == ST_MODE_TRAIN ? ", gradients, what forward keeps" : "", plan->thread_bytes);
+    st_text_add(text, "arena %zu bytes: values%s, scratch; and %zu bytes of scratch for each thread\n",
+                plan->arena_bytes, plan->options.mode == ST_MODE_TRAIN ? ", gradients, what forward keeps" : "",
+                plan->thread_bytes);
 }

@@ -8,13 +8,12 @@
 #define ST_PLAN_H
 
 #include "graph/graph.h"
-#include "kernels/kernels.h"
 
 typedef struct st_plan_options {
     st_mode mode;
     int64_t batch;
     int threads;
-    const st_kernels *kernels;
+    const struct st_kernels *kernels;
 } st_plan_options;
 
 /* A piece of the arena that lives from one segment to another. */
@@ -25,32 +24,32 @@ typedef struct st_piece {
 
 /* A value: where the result of a step is. */
 typedef struct st_slot {
-    int parent;              /* the concat whose slice it is, as a value; -1: owns its memory */
-    int64_t channel_offset;  /* in the parent */
+    int parent;             /* the concat whose slice it is, as a value; -1: owns its memory */
+    int64_t channel_offset; /* in the parent */
     st_dims dims;
     st_dtype dtype;
     int step;                /* that makes it; -1: an alias, see st_plan.alias */
     int child_count;         /* values that are slices of this one */
     st_piece data, gradient; /* of values that own memory */
     bool needs_gradient;
-    bool clear_gradient;     /* contributions do not cover it at once: zero it first, then add all */
+    bool clear_gradient; /* contributions do not cover it at once: zero it first, then add all */
 } st_slot;
 
 typedef struct st_step {
     const st_node *node;
     const st_impl *impl;
     st_site site;
-    int value;                 /* what it writes; loss: -1 */
-    const int *in;             /* values */
+    int value;     /* what it writes; loss: -1 */
+    const int *in; /* values */
     /* epilogue */
-    const st_node *affine;     /* batch norm folded into scale and shift; NULL: none */
-    int residual;              /* value; -1: none */
+    const st_node *affine; /* batch norm folded into scale and shift; NULL: none */
+    int residual;          /* value; -1: none */
     st_activation activation;
-    st_piece affine_data;      /* scale, then shift */
+    st_piece affine_data; /* scale, then shift */
     /* memory */
     st_needs needs;
     st_piece kept, shared_forward, shared_backward;
-    int output;                /* loss: index of the graph's output; -1 */
+    int output; /* loss: index of the graph's output; -1 */
     /* backward */
     bool runs_backward;
     const bool *din_needed, *din_add;
@@ -59,24 +58,31 @@ typedef struct st_step {
 } st_step;
 
 /* One phase in its place. */
-typedef enum st_task_kind { ST_TASK_PICTURES, ST_TASK_FOLD, ST_TASK_FORWARD, ST_TASK_CLEAR, ST_TASK_EPILOGUE, ST_TASK_BACKWARD } st_task_kind;
+typedef enum st_task_kind {
+    ST_TASK_PICTURES,
+    ST_TASK_FOLD,
+    ST_TASK_FORWARD,
+    ST_TASK_CLEAR,
+    ST_TASK_EPILOGUE,
+    ST_TASK_BACKWARD
+} st_task_kind;
 typedef struct st_task {
     st_task_kind kind;
-    int step;      /* CLEAR: the value whose gradient is zeroed */
+    int step; /* CLEAR: the value whose gradient is zeroed */
     int phase;
     bool by_image;
-    int segment;   /* tasks of one segment run without waiting for each other */
+    int segment; /* tasks of one segment run without waiting for each other */
 } st_task;
 
 typedef struct st_plan {
     const st_graph *graph;
     st_plan_options options;
     st_layout layout;
-    int *alias;      /* [nodes]: the value that a node's value is; itself, or -1 where it does not exist in this mode */
-    st_slot *slots;  /* [nodes] */
+    int *alias;     /* [nodes]: the value that a node's value is; itself, or -1 where it does not exist in this mode */
+    st_slot *slots; /* [nodes] */
     st_step *steps;
     int step_count;
-    st_task *tasks;  /* forward, then backward in training */
+    st_task *tasks; /* forward, then backward in training */
     int task_count, forward_task_count, segment_count;
     size_t arena_bytes;  /* values, gradients, kept, shared */
     size_t thread_bytes; /* scratch of each thread */

@@ -81,7 +81,8 @@ static void add_classes(st_text *text, const strata_model *model) {
 
 static void add_preparation(st_text *text, const st_preparation *preparation) {
     st_dims size = preparation->picture;
-    st_text_add(text, "{\"height\": %" PRId64 ", \"width\": %" PRId64 ", \"channels\": %" PRId64, size.h, size.w, size.c);
+    st_text_add(text, "{\"height\": %" PRId64 ", \"width\": %" PRId64 ", \"channels\": %" PRId64, size.h, size.w,
+                size.c);
     for (int which = 0; which < 2; which++) {
         const double *values = which == 0 ? preparation->mean : preparation->deviation;
         st_text_add(text, ", \"%s\": [", which == 0 ? "mean" : "deviation");
@@ -104,7 +105,8 @@ static void add_place(st_text *text, const st_place_in_run *place) {
 
 static void add_recipe(st_text *text, const st_recipe *recipe, int64_t batch) {
     static const char *const schedules[] = {"constant", "step", "cosine", "onecycle"};
-    st_text_add(text, "%s lr %.17g momentum %.17g%s decay %.17g smoothing %.17g, %s every %.17g factor %.17g warmup %.17g, ",
+    st_text_add(text,
+                "%s lr %.17g momentum %.17g%s decay %.17g smoothing %.17g, %s every %.17g factor %.17g warmup %.17g, ",
                 recipe->optimizer == ST_OPTIMIZER_ADAMW ? "adamw" : "sgd", recipe->learning_rate, recipe->momentum,
                 recipe->nesterov ? " nesterov" : "", recipe->weight_decay, recipe->label_smoothing,
                 schedules[recipe->schedule], recipe->step_every, recipe->step_factor, recipe->warmup);
@@ -249,8 +251,8 @@ static strata_status begin_json(st_json *json, const st_weights *weights, const 
 
 static strata_status read_place(st_place_in_run *place, const st_weights *weights, st_arena *arena, strata_error *err) {
     uint64_t values[9] = {0};
-    static const char *const keys[] = {"epoch", "step", "global_step", "correct", "images", "best_epoch",
-                                       "loss_sum_bits", "best_top1_bits", "best_loss_bits"};
+    static const char *const keys[] = {"epoch",      "step",          "global_step",    "correct",       "images",
+                                       "best_epoch", "loss_sum_bits", "best_top1_bits", "best_loss_bits"};
     unsigned found = 0;
     st_json json;
     ST_TRY(begin_json(&json, weights, "strata.place", arena, err));
@@ -348,7 +350,8 @@ static strata_status read_preparation(st_preparation *out, const st_weights *wei
         fits = fits && size[i] >= 1 && size[i] <= ST_DIMENSION_LIMIT;
     }
     for (int64_t c = 0; c < deviations; c++) {
-        fits = fits && out->deviation[c] > 0.0 && out->deviation[c] < 1e30 && out->mean[c] > -1e30 && out->mean[c] < 1e30;
+        fits =
+            fits && out->deviation[c] > 0.0 && out->deviation[c] < 1e30 && out->mean[c] > -1e30 && out->mean[c] < 1e30;
     }
     if (!fits) {
         return st_fail_file(err, STRATA_FORMAT, weights->file.path,
@@ -514,7 +517,8 @@ static strata_status check_extra(const load_state *state, strata_error *err) {
     const st_model *core = state->model->core;
     for (size_t i = 0; i < state->weights->tensor_count; i++) {
         const char *name = state->weights->tensors[i].name, *dot = strrchr(name, '.');
-        bool is_known = strncmp(name, "optimizer.", 10) == 0 || (dot != NULL && strcmp(dot, ".num_batches_tracked") == 0);
+        bool is_known =
+            strncmp(name, "optimizer.", 10) == 0 || (dot != NULL && strcmp(dot, ".num_batches_tracked") == 0);
         for (int n = 0; !is_known && n < core->graph->node_count; n++) {
             for (int s = 0; s < ST_OP_STATES && !is_known; s++) {
                 const st_state *tensor = &core->graph->nodes[n].state[s];
@@ -578,7 +582,8 @@ static strata_status load(load_state *state, st_place_in_run *place, const st_re
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err) {
     st_weights weights;
-    load_state state = {.model = model, .weights = &weights, .slots = place != NULL ? model->core->options.slot_count : 0};
+    load_state state = {
+        .model = model, .weights = &weights, .slots = place != NULL ? model->core->options.slot_count : 0};
     ST_TRY(st_weights_open(&weights, path, err));
     strata_status status = st_arena_create(&state.arena, err);
     if (status == STRATA_OK) {

@@ -26,8 +26,8 @@ struct strata_model {
     st_optimizer optimizer;
     char **classes; /* names in the order of the outputs; NULL: not known */
     size_t class_count;
-    char *number_name; /* room for a class without a name */
-    bool has_preparation; /* a trainer or a checkpoint has said it */
+    char *number_name;     /* room for a class without a name */
+    bool has_preparation;  /* a trainer or a checkpoint has said it */
     char preparation[200]; /* in words */
 };
 
@@ -36,7 +36,12 @@ void st_model_take_preparation(strata_model *model, const st_preparation *prepar
 
 /* ---- options with their defaults filled in ---- */
 
-typedef enum st_schedule { ST_SCHEDULE_CONSTANT, ST_SCHEDULE_STEP, ST_SCHEDULE_COSINE, ST_SCHEDULE_ONECYCLE } st_schedule;
+typedef enum st_schedule {
+    ST_SCHEDULE_CONSTANT,
+    ST_SCHEDULE_STEP,
+    ST_SCHEDULE_COSINE,
+    ST_SCHEDULE_ONECYCLE
+} st_schedule;
 
 typedef struct st_recipe {
     int64_t epochs;
@@ -66,7 +71,8 @@ void st_tally_losses(st_tally *tally, const st_real *losses, const int32_t *rank
 size_t st_tally_answer(st_tally *tally, const st_real *logits, size_t classes, int32_t label);
 void st_tally_metrics(const st_tally *tally, size_t classes, strata_metrics *out);
 
-/* ---- checkpoints: safetensors whose metadata holds the net, class names, preparation and, for a resume, the place ---- */
+/* ---- checkpoints: safetensors whose metadata holds the net, class names, preparation and, for a resume, the place
+ * ---- */
 
 /* Where a run stands; all that a resume needs besides weights and the optimizer's tensors. */
 typedef struct st_place_in_run {

@@ -56,7 +56,8 @@ void st_model_take_preparation(strata_model *model, const st_preparation *prepar
 
 /* ---- making one ------------------------------------------------------------------------------------------------- */
 
-/* Mean and deviation of the data, where the net's input line says none. A channel without contrast keeps deviation 1. */
+/* Mean and deviation of the data, where the net's input line says none. A channel without contrast keeps deviation 1.
+ */
 static strata_status take_preparation(strata_trainer *trainer, strata_error *err) {
     st_model *core = trainer->model->core;
     strata_shape shape = strata_dataset_shape(trainer->data);
@@ -277,9 +278,9 @@ strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, s
     ST_TRY(st_checkpoint_load(trainer->model, &place, &trainer->recipe, path, err));
     if (place.epoch > trainer->recipe.epochs || place.step > trainer->epoch_steps ||
         place.global_step != place.epoch * trainer->epoch_steps + place.step) {
-        strata_status status = st_fail_file(err, STRATA_FORMAT, path,
-                                            "it stands at epoch %" PRId64 ", step %" PRId64 ", which is not in this run",
-                                            place.epoch + 1, place.step);
+        strata_status status = st_fail_file(
+            err, STRATA_FORMAT, path, "it stands at epoch %" PRId64 ", step %" PRId64 ", which is not in this run",
+            place.epoch + 1, place.step);
         return status;
     }
     trainer->place = place;
