@@ -77,7 +77,7 @@ all: $(BUILD)/strata $(BUILD)/libstrata.a $(BUILD)/libstrata.so ## build the pro
 
 # Two files that change only when what they hold does: the compiler and its flags, for objects; the list of sources, for
 # what is linked from them.
-$(OBJ)/flags: TEXT = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+$(OBJ)/flags: TEXT = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FLAGS_ISA) $(FLAGS_ISA_$(VARIANT)) $(FLAGS_avx2) $(FLAGS_avx512)
 $(OBJ)/sources: TEXT = $(SOURCES) $(PROGRAM) $(ZOO)
 $(OBJ)/flags $(OBJ)/sources: force
 	@mkdir -p $(@D)

@@ -2,9 +2,10 @@
  *
  *   bench_lenet [rounds]
  *
- * For each set of kernels: kilocycles of the time stamp counter for 64 images (the best of the rounds), and the share of
- * the set's peak that the useful multiply-adds reach. Blocks of 16 images go through the convolutions one after the other,
- * as the executor has it, so that caches hold what they hold in training. Numbers are random; nothing is learned. */
+ * For each set of kernels: kilocycles of the time stamp counter for 64 images (the best of the rounds), and the share
+ * of the set's peak that the useful multiply-adds reach. Blocks of 16 images go through the convolutions one after the
+ * other, as the executor has it, so that caches hold what they hold in training. Numbers are random; nothing is
+ * learned. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,8 +85,13 @@ typedef struct weights {
 } weights;
 
 static weights weights_of(int64_t count, int64_t biases) {
-    return (weights){count,           biases, tensor(count, 0.1), tensor(biases, 0.1), tensor(count, 0.01),
-                     tensor(biases, 0.01), tensor(count, 0.01)};
+    return (weights){count,
+                     biases,
+                     tensor(count, 0.1),
+                     tensor(biases, 0.1),
+                     tensor(count, 0.01),
+                     tensor(biases, 0.01),
+                     tensor(count, 0.01)};
 }
 
 typedef struct lenet {
@@ -143,9 +149,8 @@ static st_lanes_conv conv_of(const value *in, const value *out) {
 }
 
 static st_lanes_fc fc_of(const value *in, const value *out) {
-    return (st_lanes_fc){.inputs = in->h * in->w * in->c,
-                         .outputs = out->c,
-                         .width = (out->c + ST_LANES - 1) / ST_LANES * ST_LANES};
+    return (st_lanes_fc){
+        .inputs = in->h * in->w * in->c, .outputs = out->c, .width = (out->c + ST_LANES - 1) / ST_LANES * ST_LANES};
 }
 
 static st_pool pool_of(const value *in, const value *out) {

@@ -277,7 +277,7 @@ typedef struct strata_step_info {
     int64_t images;          /* done in this epoch */
     double loss, top1;       /* mean over this epoch so far */
     double learning_rate;
-    bool epoch_done;         /* this batch was the epoch's last: fill in strata_trainer_epoch's answer with a call */
+    bool epoch_done;         /* this batch was the epoch's last: strata_trainer_end_epoch comes next */
 } strata_step_info;
 
 typedef struct strata_metrics {
@@ -304,7 +304,8 @@ STRATA_API strata_status strata_trainer_create(strata_trainer **out, strata_mode
 STRATA_API strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out, strata_error *err);
 /* After a step with epoch_done: evaluates on val where there is one, and moves on to the next epoch. */
 STRATA_API strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_info *out, strata_error *err);
-/* Everything that a bit-exact resume needs, at any step. Atomic. `run_text` is the caller's own, given back by resume. */
+/* Everything that a bit-exact resume needs, at any step. Atomic. Resume wants a trainer made with the
+ * same net, data and options, and says where they differ. */
 STRATA_API strata_status strata_trainer_save(const strata_trainer *trainer, const char *path, strata_error *err);
 STRATA_API strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, strata_error *err);
 STRATA_API void strata_trainer_place(const strata_trainer *trainer, strata_step_info *out);

@@ -114,6 +114,15 @@ static void test_gradient_image_lanes(void **state) {
               "flatten\nfc 7, tanh\nfc 4\noutput logits loss=cross_entropy\n}\n");
 }
 
+/* The same layers with few channels, in the image-lane layout: there gradients of weights wait for the end of the pass,
+ * batch norm's must not. */
+static void test_gradient_norm_in_image_lanes(void **state) {
+    (void)state;
+    check_net("network n {\ninput 8x8x2\nconv 3x3 6 pad=1 bias=no, bn, tanh\nmaxpool 2x2 stride=2\n"
+              "add {\n| conv 3x3 8 pad=1 bias=no, bn, sigmoid\n  conv 3x3 8 pad=1 groups=2, bn\n| conv 1x1 8, bn\n}\n"
+              "tanh\navgpool global\nfc 4\noutput logits loss=cross_entropy\n}\n");
+}
+
 static void test_gradient_residual_with_norm(void **state) {
     (void)state;
     check_net(
@@ -144,6 +153,7 @@ static void test_gradient_slice_with_another_reader(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_image_lanes),
+        cmocka_unit_test(test_gradient_norm_in_image_lanes),
         cmocka_unit_test(test_gradient_residual_with_norm),
         cmocka_unit_test(test_gradient_inception_with_side_head),
         cmocka_unit_test(test_gradient_slice_with_another_reader),

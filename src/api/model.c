@@ -30,10 +30,6 @@ static strata_status own_net(strata_net **out, const strata_net *net, const stra
                                 options != NULL ? options->freeze : NULL, err);
 }
 
-static size_t picture_bytes(const st_graph *graph) {
-    return (size_t)(graph->input.h * graph->input.w * graph->input.c);
-}
-
 strata_status strata_model_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
                                   const strata_build_options *options, strata_error *err) {
     st_model_options core;
@@ -42,8 +38,10 @@ strata_status strata_model_memory(strata_memory *out, const strata_runtime *runt
     *out = (strata_memory){0};
     ST_TRY(core_options(&core, &optimizer, options, err));
     ST_TRY(own_net(&copy, net, options, err));
-    strata_status status = st_model_need(out, runtime->kernels, st_pool_threads(runtime->pool), copy->graph, &core,
-                                         picture_bytes(copy->graph), err);
+    st_dims input = copy->graph->input;
+    size_t bytes = st_batcher_bytes((size_t)(input.h * input.w * input.c), (size_t)core.batch);
+    strata_status status =
+        st_model_need(out, runtime->kernels, st_pool_threads(runtime->pool), copy->graph, &core, bytes, err);
     strata_net_free(copy);
     return status;
 }
@@ -109,10 +107,9 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
 static strata_status take_head(strata_model *model, const st_checkpoint_head *head, strata_error *err) {
     if (head->has_preparation) {
         st_preparation preparation;
-        ST_TRY(st_prepare_pictures(&preparation, model->net->graph, head->preparation.picture, err));
-        memcpy(preparation.mean, head->preparation.mean, sizeof preparation.mean);
-        memcpy(preparation.deviation, head->preparation.deviation, sizeof preparation.deviation);
-        st_model_take_preparation(model, &preparation);
+        ST_TRY(
+            st_prepare_pictures(&preparation, model->net->graph, head->preparation.picture, &head->preparation, err));
+        st_train_take_preparation(model, &preparation);
     }
     if (head->class_count == 0) {
         return STRATA_OK;
@@ -156,6 +153,9 @@ strata_status strata_model_open(strata_model **out, strata_runtime *runtime, con
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_checkpoint_head_read(&head, arena, checkpoint, err);
     if (status == STRATA_OK) {
+        status = st_checkpoint_need_net(&head, checkpoint, err);
+    }
+    if (status == STRATA_OK) {
         status = open_with_head(out, runtime, checkpoint, options, &head, err);
     }
     st_arena_free(arena);
@@ -172,21 +172,28 @@ void strata_model_free(strata_model *model) {
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
-/* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are.
- */
-strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
-    ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
-    if (model->has_preparation) {
-        return STRATA_OK;
-    }
+/* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are:
+ * both are taken where the model does not know them. */
+static strata_status take_missing(strata_model *model, const char *path, strata_error *err) {
     st_arena *arena = NULL;
     st_checkpoint_head head;
-    strata_error none;
+    if (model->has_preparation && model->classes != NULL) {
+        return STRATA_OK;
+    }
     ST_TRY(st_arena_create(&arena, err));
-    strata_status status = st_checkpoint_head_read(&head, arena, path, &none);
-    status = status == STRATA_OK ? take_head(model, &head, err) : STRATA_OK;
+    strata_status status = st_checkpoint_head_read(&head, arena, path, err);
+    if (status == STRATA_OK && head.net_text != NULL) {
+        head.has_preparation = head.has_preparation && !model->has_preparation;
+        head.class_count = model->classes == NULL ? head.class_count : 0;
+        status = take_head(model, &head, err);
+    }
     st_arena_free(arena);
     return status;
+}
+
+strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
+    ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
+    return take_missing(model, path, err);
 }
 
 strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err) {
@@ -198,7 +205,7 @@ const strata_net *strata_model_net(const strata_model *model) {
 }
 
 void strata_model_hash(const strata_model *model, char out[65]) {
-    st_model_hash_hex(model, out);
+    st_checkpoint_hash(model, out);
 }
 
 size_t strata_model_class_count(const strata_model *model) {
@@ -222,7 +229,7 @@ const char *strata_model_preparation(const strata_model *model) {
 static void to_probabilities(const strata_model *model, const st_real *logits, float *out) {
     const st_graph *graph = model->net->graph;
     size_t count = model->class_count;
-    if (strcmp(graph->nodes[graph->outputs[graph->main_output].node].op->name, "softmax") == 0) {
+    if ((graph->nodes[graph->outputs[graph->main_output].node].op->traits & ST_OP_GIVES_PROBABILITIES) != 0) {
         for (size_t i = 0; i < count; i++) {
             out[i] = (float)logits[i];
         }
@@ -247,9 +254,7 @@ strata_status strata_model_infer(strata_model *model, const uint8_t *images, siz
     st_dims dims = {shape.height, shape.width, shape.channels};
     const st_preparation stored = core->preparation;
     st_preparation preparation;
-    ST_TRY(st_prepare_pictures(&preparation, core->graph, dims, err));
-    memcpy(preparation.mean, stored.mean, sizeof stored.mean);
-    memcpy(preparation.deviation, stored.deviation, sizeof stored.deviation);
+    ST_TRY(st_prepare_pictures(&preparation, core->graph, dims, &stored, err));
     core->preparation = preparation;
     size_t bytes = (size_t)(dims.h * dims.w * dims.c), done = 0, batch = (size_t)core->options.batch;
     while (done < count) {
@@ -269,13 +274,9 @@ strata_status strata_model_infer(strata_model *model, const uint8_t *images, siz
 /* ---- timing ----------------------------------------------------------------------------------------------------- */
 
 static void run_timed(strata_model *model, bool train, const st_feed *feed, size_t repeats, double *seconds) {
-    st_update update = {.optimizer = model->optimizer,
-                        .learning_rate = 1e-6,
-                        .momentum = 0.9,
-                        .beta1 = 0.9,
-                        .beta2 = 0.999,
-                        .epsilon = 1e-8,
-                        .step = 1};
+    st_update update = st_update_standard(model->optimizer);
+    update.learning_rate = 1e-6;
+    update.step = 1;
     for (size_t i = 0; i < repeats + 1; i++) {
         double begin = st_clock_s();
         if (train) {
@@ -305,7 +306,7 @@ strata_status strata_model_time(strata_model *model, bool train, size_t repeats,
         status = st_arena_alloc(&labels, arena, batch, sizeof *labels, err);
     }
     if (status == STRATA_OK) {
-        status = st_prepare_pictures(&core->preparation, core->graph, input, err);
+        status = st_prepare_pictures(&core->preparation, core->graph, input, NULL, err);
     }
     if (status == STRATA_OK) {
         for (size_t i = 0; i < batch * (size_t)(input.h * input.w * input.c); i++) {

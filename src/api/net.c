@@ -68,6 +68,9 @@ static strata_status load_checkpoint_net(strata_net **out, const char *path, con
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_checkpoint_head_read(&head, arena, path, err);
     if (status == STRATA_OK) {
+        status = st_checkpoint_need_net(&head, path, err);
+    }
+    if (status == STRATA_OK) {
         status = st_api_net_from_text(out, path, head.net_text, strlen(head.net_text), settings, NULL, err);
     }
     st_arena_free(arena);

@@ -52,13 +52,16 @@ typedef struct st_model {
 strata_status st_model_create(st_model **out, st_pool *pool, const st_kernels *kernels, const st_graph *graph,
                               const st_model_options *options, strata_error *err);
 void st_model_free(st_model *model);
-/* What create would allocate; picture_bytes: of one picture as the data has it. */
+/* What create would allocate; batch_bytes: pictures on their way to the model. */
 strata_status st_model_need(strata_memory *out, const st_kernels *kernels, int threads, const st_graph *graph,
-                            const st_model_options *options, size_t picture_bytes, strata_error *err);
+                            const st_model_options *options, size_t batch_bytes, strata_error *err);
 /* Copies in published order; which: -1 the value, 0 and 1 the optimizer's slots, 2 the gradient. */
 void st_model_get(const st_model *model, size_t parameter, int which, st_real *published);
 void st_model_set(st_model *model, size_t parameter, int which, const st_real *published);
-strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st_dims picture, strata_error *err);
+/* How pictures of this size become the net's input: padding in the middle; means and deviations of `numbers`, or (NULL)
+ * of the net's input line. */
+strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st_dims picture,
+                                  const st_preparation *numbers, strata_error *err);
 
 /* One batch. */
 typedef struct st_feed {
@@ -82,7 +85,6 @@ void st_exec_output(const st_exec *exec, int output, int64_t image, st_real *out
 /* The path of the first layer whose result for the last batch is not finite, or NULL; runs forward again, step by step.
  */
 const char *st_exec_first_not_finite(st_exec *exec);
-const st_plan *st_exec_plan(const st_exec *exec);
 
 /* One step of the optimizer over all trained weights. */
 typedef enum st_optimizer { ST_OPTIMIZER_SGD, ST_OPTIMIZER_ADAMW } st_optimizer;
@@ -93,6 +95,7 @@ typedef struct st_update {
     double beta1, beta2, epsilon; /* AdamW */
     int64_t step;                 /* updates before this one, from 0 */
 } st_update;
+st_update st_update_standard(st_optimizer optimizer); /* momentum 0.9, AdamW's constants as published */
 void st_model_update(st_model *model, const st_update *update);
 
 /* Used by model.c: an executor of a plan over memory that the model owns. */

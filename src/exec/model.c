@@ -97,7 +97,7 @@ static model_sizes sizes_of(const st_parameter *parameters, size_t count, const 
 }
 
 strata_status st_model_need(strata_memory *out, const st_kernels *kernels, int threads, const st_graph *graph,
-                            const st_model_options *options, size_t picture_bytes, strata_error *err) {
+                            const st_model_options *options, size_t batch_bytes, strata_error *err) {
     *out = (strata_memory){0};
     st_arena *arena = NULL;
     ST_TRY(st_arena_create(&arena, err));
@@ -118,7 +118,7 @@ strata_status st_model_need(strata_memory *out, const st_kernels *kernels, int t
                                .optimizer_bytes = sizes.slots,
                                .activations_bytes = sizes.arena,
                                .scratch_bytes = sizes.scratch + sizes.largest * sizeof(st_real),
-                               .batch_bytes = 3 * (uint64_t)options->batch * picture_bytes};
+                               .batch_bytes = batch_bytes};
         out->total_bytes = out->weights_bytes + out->gradients_bytes + out->optimizer_bytes + out->activations_bytes +
                            out->scratch_bytes + out->batch_bytes + PROGRAM_BYTES;
     }
@@ -173,7 +173,7 @@ static strata_status build(st_model *model, strata_error *err) {
     }
     ST_TRY(list_parameters(&model->parameters, &model->parameter_count, model->arena, model->graph, infer, train, err));
     ST_TRY(allocate(model, infer, train, err));
-    ST_TRY(st_prepare_pictures(&model->preparation, model->graph, model->graph->input, err));
+    ST_TRY(st_prepare_pictures(&model->preparation, model->graph, model->graph->input, NULL, err));
     for (size_t i = 0; i < model->parameter_count; i++) {
         st_graph_initialize(model->graph, model->parameters[i].node, model->parameters[i].state, model->options.seed,
                             model->scratch);
@@ -236,7 +236,8 @@ void st_model_set(st_model *model, size_t index, int which, const st_real *publi
 
 /* ---- pictures --------------------------------------------------------------------------------------------------- */
 
-strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st_dims picture, strata_error *err) {
+strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st_dims picture,
+                                  const st_preparation *numbers, strata_error *err) {
     st_dims input = graph->input;
     ST_FAIL_IF(picture.c != input.c, err, STRATA_SHAPE, "the net takes pictures of %lld channels, these have %lld",
                (long long)input.c, (long long)picture.c);
@@ -246,8 +247,10 @@ strata_status st_prepare_pictures(st_preparation *out, const st_graph *graph, st
     *out = (st_preparation){
         .picture = picture, .pad_top = (input.h - picture.h) / 2, .pad_left = (input.w - picture.w) / 2};
     for (int c = 0; c < 4; c++) {
-        out->mean[c] = graph->has_normalization ? graph->mean[c] : 0.0;
-        out->deviation[c] = graph->has_normalization ? graph->deviation[c] : 1.0;
+        out->mean[c] = numbers != NULL ? numbers->mean[c] : graph->has_normalization ? graph->mean[c] : 0.0;
+        out->deviation[c] = numbers != NULL            ? numbers->deviation[c]
+                            : graph->has_normalization ? graph->deviation[c]
+                                                       : 1.0;
     }
     return STRATA_OK;
 }

@@ -25,10 +25,6 @@ struct st_exec {
     st_view input;
 };
 
-const st_plan *st_exec_plan(const st_exec *exec) {
-    return exec->plan;
-}
-
 /* ---- making calls ----------------------------------------------------------------------------------------------- */
 
 static st_view view_of(const st_exec *exec, int value, bool gradient) {
@@ -47,10 +43,11 @@ static void find_states(const st_exec *exec, const st_node *node, st_call *call)
     }
 }
 
-/* The bias that a layer wants added by its epilogue: state "bias" of a layer that is not itself an affine map. */
+/* The bias that a layer wants added by its epilogue. */
 static st_real *own_bias(const st_step *step, const st_call *call) {
-    for (int i = 0; i < ST_OP_STATES && (step->node->op->traits & ST_OP_IS_AFFINE) == 0; i++) {
-        if (call->state[i] != NULL && strcmp(step->node->op->state[i].name, "bias") == 0) {
+    const st_state_spec *specs = step->node->op->state;
+    for (int i = 0; i < ST_OP_STATES && specs[i].name != NULL; i++) {
+        if (call->state[i] != NULL && specs[i].is_shift) {
             return call->state[i];
         }
     }

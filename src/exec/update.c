@@ -48,6 +48,10 @@ static void set_adamw(update_state *state, const st_update *update) {
     state->adamw_undecayed.keep = (st_real)1;
 }
 
+st_update st_update_standard(st_optimizer optimizer) {
+    return (st_update){.optimizer = optimizer, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+}
+
 void st_model_update(st_model *model, const st_update *update) {
     update_state state = {.model = model, .is_adamw = update->optimizer == ST_OPTIMIZER_ADAMW};
     if (state.is_adamw) {

@@ -4,7 +4,7 @@
 
 #include "graph/build.h"
 
-enum { WIDTH = 80 };
+enum { TABLE_COLUMN = 26 }; /* of the summaries, where the usage is not longer */
 
 /* ---- parts ---- */
 
@@ -17,12 +17,16 @@ static void add_positionals(st_text *text, const st_op *op) {
     }
 }
 
-/* "conv kernel filters", "add { | ... | ... }". */
-static void add_usage(st_text *text, const st_op *op) {
+/* "conv kernel filters", "add { | ... | ... }"; of a loss how it is asked for. */
+static void add_usage(st_text *text, const st_op *op, bool with_keys) {
     bool has_keys = false;
+    if ((op->traits & ST_OP_IS_LOSS) != 0) {
+        st_text_add(text, "output NAME loss=%s", op->name);
+        return;
+    }
     st_text_add(text, "%s", op->name);
     add_positionals(text, op);
-    for (int i = 0; i < ST_OP_PARAMS && op->params[i].name != NULL; i++) {
+    for (int i = 0; i < ST_OP_PARAMS && op->params[i].name != NULL && with_keys; i++) {
         has_keys = has_keys || !op->params[i].is_positional;
     }
     st_text_add(text, has_keys ? " [key=value ...]" : "");
@@ -94,13 +98,8 @@ static void add_lines(st_text *text, const char *lines, size_t indent) {
 /* ---- one, all ---- */
 
 static void add_op(st_text *text, const st_op *op) {
-    bool is_loss = (op->traits & ST_OP_IS_LOSS) != 0;
     st_text_add(text, "%s: %s\n\n    ", op->name, op->summary);
-    if (is_loss) {
-        st_text_add(text, "output NAME loss=%s", op->name);
-    } else {
-        add_usage(text, op);
-    }
+    add_usage(text, op, true);
     st_text_add(text, "\n");
     size_t column = longest_param(op) + 4;
     st_text_add(text, op->params[0].name == NULL ? "" : "\n");
@@ -128,23 +127,11 @@ static void add_op(st_text *text, const st_op *op) {
 }
 
 static void add_table(st_text *text) {
-    size_t column = 0;
     for (int i = 0; st_layer_table[i] != NULL; i++) {
-        st_text usage = {0};
-        add_usage(&usage, st_layer_table[i]);
-        column = usage.length + 2 > column && usage.length < WIDTH / 2 ? usage.length + 2 : column;
-        st_text_free(&usage);
-    }
-    for (int i = 0; st_layer_table[i] != NULL; i++) {
-        const st_op *op = st_layer_table[i];
-        if ((op->traits & ST_OP_IS_LOSS) != 0) {
-            st_text_add(text, "output NAME loss=%s", op->name);
-        } else {
-            add_usage(text, op);
-        }
+        add_usage(text, st_layer_table[i], false);
         st_text_add(text, "  ");
-        st_text_pad(text, column);
-        st_text_add(text, "%s\n", op->summary);
+        st_text_pad(text, TABLE_COLUMN);
+        st_text_add(text, "%s\n", st_layer_table[i]->summary);
     }
 }
 

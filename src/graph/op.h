@@ -64,6 +64,7 @@ typedef struct st_state_spec {
     const char *name; /* "weight", "bias", "running_mean"; NULL ends the list */
     bool is_trained;  /* has a gradient; otherwise a statistic that forward writes in training */
     bool is_decayed;  /* weight decay applies */
+    bool is_shift;    /* a bias: comes in as the epilogue's shift, the layer itself does not add it */
     st_init init;     /* what "auto" means when no init= parameter says otherwise */
 } st_state_spec;
 
@@ -191,6 +192,7 @@ typedef struct st_phase {
     int64_t (*items)(const st_call *call); /* NULL with by_image: all images or blocks */
     void (*run)(const st_call *call, int64_t item, void *thread_scratch); /* NULL ends the list */
     bool by_image;
+    bool only_states; /* backward: writes nothing but dstate, so it may wait until all other work is done */
 } st_phase;
 
 /* A layer in one layout. Forward and backward cannot fail: all errors end in prepare. Results depend on shapes alone,
@@ -220,6 +222,7 @@ typedef enum st_trait {
     ST_OP_IS_ADD = 64,       /* can become an epilogue's residual */
     ST_OP_IS_CONCAT = 128,   /* its inputs can be slices of its output */
     ST_OP_IS_FLATTEN = 256,  /* needless before a layer that reads spatial values as flat */
+    ST_OP_GIVES_PROBABILITIES = 1024, /* softmax: not what a loss on logits takes */
     ST_OP_TAKES_SPATIAL_AS_FLAT = 512 /* fc: published weights are in c, h, w order of the input */
 } st_trait;
 

@@ -13,7 +13,7 @@ const st_kernels st_kernels_avx512 = {.name = "avx512",
                                       .band_bytes = 700 * 1024,
                                       .gradient_band_bytes = 260 * 1024,
                                       .in_place_bytes = 1200 * 1024,
-                                      .stream_bytes = 16 << 20,
+                                      .stream_bytes = 8 << 20,
                                       .copy_uses = 2048,
                                       .gradient_bytes = 600 * 1024,
                                       ST_KERNEL_ENTRIES};

@@ -13,7 +13,7 @@ const st_kernels st_kernels_portable = {.name = "portable",
                                         .band_bytes = 256 * 1024,
                                         .gradient_band_bytes = 260 * 1024,
                                         .in_place_bytes = 256 * 1024,
-                                        .stream_bytes = 16 << 20,
+                                        .stream_bytes = 8 << 20,
                                         .copy_uses = 1 << 20,
                                         .gradient_bytes = 600 * 1024,
                                         ST_KERNEL_ENTRIES};

@@ -125,9 +125,10 @@ void st_lang_print_expr(st_text *text, const st_expr *expr) {
 
 /* ---- steps ---- */
 
-static void add_indent(st_text *text, int depth) {
-    for (int i = 0; i < depth; i++) {
-        st_text_add(text, "    ");
+/* `indent` is that of the line on which something stands, in characters: the layout is format.c's. */
+static void add_indent(st_text *text, int indent) {
+    for (int i = 0; i < indent; i++) {
+        st_text_add(text, " ");
     }
 }
 
@@ -138,32 +139,40 @@ static void add_args(st_text *text, const st_arg *args) {
     }
 }
 
-static void add_chain(st_text *text, const st_syntax *chain, int depth);
+static void add_chain(st_text *text, const st_syntax *chain, int indent);
 
-static void add_braces(st_text *text, const st_syntax *chain, int depth) {
+static void add_braces(st_text *text, const st_syntax *chain, int indent) {
     st_text_add(text, "{\n");
-    add_chain(text, chain, depth + 1);
-    add_indent(text, depth);
+    add_chain(text, chain, indent + 4);
+    add_indent(text, indent);
     st_text_add(text, "}");
 }
 
-static void add_lanes(st_text *text, const st_lane *lanes, int depth) {
+static void add_step(st_text *text, const st_syntax *step, int indent);
+
+/* "| first" and its further steps 2 right of the '|'. */
+static void add_lanes(st_text *text, const st_lane *lanes, int indent) {
     st_text_add(text, " {\n");
     for (const st_lane *lane = lanes; lane != NULL; lane = lane->next) {
-        add_indent(text, depth + 1);
+        add_indent(text, indent + 4);
         if (lane->condition != NULL) {
             st_text_add(text, "if ");
             st_lang_print_expr(text, lane->condition);
             st_text_add(text, " ");
         }
-        st_text_add(text, "|\n");
-        add_chain(text, lane->chain, depth + 2);
+        st_text_add(text, "|");
+        if (lane->chain != NULL) {
+            st_text_add(text, " ");
+            add_step(text, lane->chain, indent + 4);
+        }
+        st_text_add(text, "\n");
+        add_chain(text, lane->chain == NULL ? NULL : lane->chain->next, indent + 6);
     }
-    add_indent(text, depth);
+    add_indent(text, indent);
     st_text_add(text, "}");
 }
 
-static void add_step(st_text *text, const st_syntax *step, int depth) {
+static void add_step(st_text *text, const st_syntax *step, int indent) {
     if (step->label != NULL) {
         st_text_add(text, "%s: ", step->label);
     }
@@ -172,27 +181,27 @@ static void add_step(st_text *text, const st_syntax *step, int depth) {
         st_text_add(text, "%s", step->name);
         add_args(text, step->args);
         if (step->lanes != NULL) {
-            add_lanes(text, step->lanes, depth);
+            add_lanes(text, step->lanes, indent);
         }
         break;
     case ST_STEP_GROUP:
-        add_braces(text, step->chain, depth);
+        add_braces(text, step->chain, indent);
         break;
     case ST_STEP_SIDE:
         st_text_add(text, "side");
         add_args(text, step->args);
         st_text_add(text, " ");
-        add_braces(text, step->chain, depth);
+        add_braces(text, step->chain, indent);
         break;
     case ST_STEP_REPEAT:
     case ST_STEP_IF:
         st_text_add(text, step->kind == ST_STEP_IF ? "if " : "repeat ");
         st_lang_print_expr(text, step->condition);
         st_text_add(text, " ");
-        add_braces(text, step->chain, depth);
+        add_braces(text, step->chain, indent);
         if (step->otherwise != NULL) {
             st_text_add(text, " else ");
-            add_braces(text, step->otherwise, depth);
+            add_braces(text, step->otherwise, indent);
         }
         break;
     case ST_STEP_OUTPUT:
@@ -203,10 +212,10 @@ static void add_step(st_text *text, const st_syntax *step, int depth) {
     }
 }
 
-static void add_chain(st_text *text, const st_syntax *chain, int depth) {
+static void add_chain(st_text *text, const st_syntax *chain, int indent) {
     for (const st_syntax *step = chain; step != NULL; step = step->next) {
-        add_indent(text, depth);
-        add_step(text, step, depth);
+        add_indent(text, indent);
+        add_step(text, step, indent);
         st_text_add(text, "\n");
     }
 }

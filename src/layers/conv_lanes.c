@@ -239,7 +239,8 @@ static void unpack(const st_site *site, int state, const st_real *native, st_rea
 const st_impl st_conv_lanes = {
     .prepare = prepare,
     .forward = {{.run = forward_block, .by_image = true}},
-    .backward = {{.run = backward_block, .by_image = true}, {.items = slice_count, .run = sum_slice}},
+    .backward = {{.run = backward_block, .by_image = true},
+                 {.items = slice_count, .run = sum_slice, .only_states = true}},
     .fuses_epilogue = true,
     .backward_reads_in = true,
     .reads_strided = true,

@@ -13,7 +13,7 @@
 
 #include "layers/conv_nhwc.h"
 
-enum { FLAT_PIXELS = 196, ALIAS_CHANNELS = 2048, COPY_GAP = 16 };
+enum { FLAT_PIXELS = 196, ALIAS_CHANNELS = 2048, COPY_GAP = 16, TILES_BYTES = 14 * 1024 };
 
 /* ---- cutting ---- */
 
@@ -310,18 +310,23 @@ static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list
     }
 }
 
-/* The weights stay in L2 and the pixels stream by: all blocks of a tile, then the next tile. */
+/* The weights stay in L2 and the pixels stream by: some tiles that fit into L1 take all blocks, then the next ones. */
 static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last) {
     st_real ends[2][ST_BLOCK_K];
+    const int64_t tile_bytes = list->rows * dense->c * (int64_t)sizeof(st_real);
+    const int64_t step = st_max(1, TILES_BYTES / tile_bytes);
     st_soon soon;
     problem.soon = &soon;
-    for (int64_t i = 0; i < list->count; i++) {
-        const st_tile *tile = &list->tiles[i];
-        soon = x_soon(dense, tile->a[tile->rows - 1] + dense->x_pixel, tile->rows * dense->x_pixel,
-                      (last - first) * dense->c);
+    for (int64_t i = 0; i < list->count; i += step) {
+        const int64_t end = st_min(i + step, list->count);
+        const st_tile *tile = &list->tiles[end - 1];
+        soon = x_soon(dense, tile->a[tile->rows - 1] + dense->x_pixel, (end - i) * list->rows * dense->x_pixel,
+                      (end - i) * (last - first) * dense->c);
         for (int64_t block = first; block < last; block++) {
             turn_to_block(&problem, dense, block, ends);
-            dense->kernels->brgemm(&problem, tile);
+            for (int64_t j = i; j < end; j++) {
+                dense->kernels->brgemm(&problem, &list->tiles[j]);
+            }
         }
     }
 }

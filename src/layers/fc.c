@@ -80,7 +80,7 @@ const st_op st_op_fc = {
     .init_param_offset = offsetof(st_fc_params, init),
     .state =
         {[ST_CONV_WEIGHT] = {.name = "weight", .is_trained = true, .is_decayed = true, .init = ST_INIT_XAVIER_UNIFORM},
-         [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
+         [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .is_shift = true, .init = ST_INIT_ZERO}},
     .in_min = 1,
     .in_max = 1,
     .traits = ST_OP_TAKES_SPATIAL_AS_FLAT,

@@ -127,7 +127,8 @@ static void unpack(const st_site *site, int state, const st_real *native, st_rea
 const st_impl st_fc_lanes = {
     .prepare = prepare,
     .forward = {{.run = forward_block, .by_image = true}},
-    .backward = {{.run = backward_block, .by_image = true}, {.items = row_items, .run = gradient_rows}},
+    .backward = {{.run = backward_block, .by_image = true},
+                 {.items = row_items, .run = gradient_rows, .only_states = true}},
     .fuses_epilogue = true,
     .backward_reads_in = true,
     .writes_strided = true,

@@ -64,6 +64,7 @@ const st_op st_op_softmax = {
              "probabilities anyway.",
     .init_param_offset = -1,
     .in_min = 1,
+    .traits = ST_OP_GIVES_PROBABILITIES,
     .in_max = 1,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},

@@ -202,6 +202,17 @@ static bool absorb(fuse_state *state, int index) {
     return false;
 }
 
+/* At inference a layer that may write over its input does, where nobody else reads it. */
+static void share_memory(fuse_state *state, const st_step *step) {
+    st_plan *plan = state->planner->plan;
+    if (plan->options.mode != ST_MODE_INFER || !step->impl->is_in_place || step->site.in_count != 1 ||
+        state->reads[step->in[0]] != 1) {
+        return;
+    }
+    plan->slots[step->value].parent = step->in[0];
+    plan->slots[step->in[0]].child_count = 1;
+}
+
 static strata_status add_step(fuse_state *state, int index) {
     st_planner *planner = state->planner;
     st_plan *plan = planner->plan;
@@ -225,6 +236,7 @@ static strata_status add_step(fuse_state *state, int index) {
     }
     ST_TRY(make_site(planner, node, plan->layout, in, &step->site));
     plan->slots[index].step = plan->step_count++;
+    share_memory(state, step);
     return STRATA_OK;
 }
 

@@ -105,7 +105,7 @@ typedef struct st_planner {
 } st_planner;
 strata_status st_plan_fuse(st_planner *planner);     /* nodes to steps, aliases, epilogues, slices */
 strata_status st_plan_backward(st_planner *planner); /* which gradients, in which order */
-strata_status st_plan_schedule(st_planner *planner); /* tasks and segments */
+strata_status st_plan_schedule(st_planner *planner); /* tasks and segments: schedule.c */
 strata_status st_plan_memory(st_planner *planner);   /* lifetimes to offsets */
 
 #endif

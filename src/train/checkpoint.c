@@ -55,7 +55,7 @@ static void hash_parameters(st_sha256 *sha, const st_model *core, int which) {
     }
 }
 
-void st_model_hash_hex(const strata_model *model, char out[65]) {
+void st_checkpoint_hash(const strata_model *model, char out[65]) {
     st_sha256 sha;
     st_sha256_begin(&sha);
     hash_parameters(&sha, model->core, -1);
@@ -103,14 +103,20 @@ static void add_place(st_text *text, const st_place_in_run *place) {
                 bits_of(place->loss_sum), bits_of(place->best_top1), bits_of(place->best_loss));
 }
 
-static void add_recipe(st_text *text, const st_recipe *recipe, int64_t batch) {
-    static const char *const schedules[] = {"constant", "step", "cosine", "onecycle"};
+/* What the run is, as one line: a resume must say the same. */
+static void add_recipe(st_text *text, const st_recipe *recipe, const st_model *core) {
+    size_t tensors = 0, numbers = 0;
+    for (size_t i = 0; i < core->parameter_count; i++) {
+        tensors += core->parameters[i].is_trained;
+        numbers += core->parameters[i].is_trained ? core->parameters[i].published_count : 0;
+    }
     st_text_add(text,
                 "%s lr %.17g momentum %.17g%s decay %.17g smoothing %.17g, %s every %.17g factor %.17g warmup %.17g, ",
                 recipe->optimizer == ST_OPTIMIZER_ADAMW ? "adamw" : "sgd", recipe->learning_rate, recipe->momentum,
                 recipe->nesterov ? " nesterov" : "", recipe->weight_decay, recipe->label_smoothing,
-                schedules[recipe->schedule], recipe->step_every, recipe->step_factor, recipe->warmup);
-    st_text_add(text, "%" PRId64 " epochs, batch %" PRId64 ", seed %" PRIu64, recipe->epochs, batch, recipe->seed);
+                st_schedule_name(recipe->schedule), recipe->step_every, recipe->step_factor, recipe->warmup);
+    st_text_add(text, "%" PRId64 " epochs, batch %" PRId64 ", seed %" PRIu64 ", %zu numbers trained in %zu tensors",
+                recipe->epochs, core->options.batch, recipe->seed, numbers, tensors);
 }
 
 typedef struct save_state {
@@ -166,7 +172,7 @@ static strata_status add_pairs(save_state *state, const st_place_in_run *place, 
         add_place(&text, place);
         ST_TRY(add_pair(state, "strata.place", &text, err));
         text = (st_text){0};
-        add_recipe(&text, recipe, model->core->options.batch);
+        add_recipe(&text, recipe, model->core);
         ST_TRY(add_pair(state, "strata.recipe", &text, err));
     }
     return STRATA_OK;
@@ -398,10 +404,7 @@ static strata_status read_classes(st_checkpoint_head *head, const st_weights *we
 static strata_status read_head(st_checkpoint_head *out, st_arena *arena, const st_weights *weights, strata_error *err) {
     const char *net = st_weights_metadata(weights, "strata.net");
     if (net == NULL) {
-        strata_status status = st_fail_file(err, STRATA_FORMAT, weights->file.path,
-                                            "it holds weights but no net: its metadata has no 'strata.net'");
-        st_error_hint(err, "name the net, and give this file with --weights");
-        return status;
+        return STRATA_OK;
     }
     char *text = NULL;
     ST_TRY(st_arena_text(&text, arena, net, strlen(net), err));
@@ -418,6 +421,16 @@ strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, 
     ST_TRY(st_weights_open(&weights, path, err));
     strata_status status = read_head(out, arena, &weights, err);
     st_weights_close(&weights);
+    return status;
+}
+
+strata_status st_checkpoint_need_net(const st_checkpoint_head *head, const char *path, strata_error *err) {
+    if (head->net_text != NULL) {
+        return STRATA_OK;
+    }
+    strata_status status =
+        st_fail_file(err, STRATA_FORMAT, path, "it holds weights but no net: its metadata has no 'strata.net'");
+    st_error_hint(err, "name the net, and give this file with --weights");
     return status;
 }
 
@@ -533,7 +546,8 @@ static strata_status check_extra(const load_state *state, strata_error *err) {
     return STRATA_OK;
 }
 
-static strata_status check_run(const st_weights *weights, const st_recipe *recipe, int64_t batch, strata_error *err) {
+static strata_status check_run(const st_weights *weights, const st_recipe *recipe, const st_model *core,
+                               strata_error *err) {
     const char *numerics = st_weights_metadata(weights, "strata.numerics");
     const char *written = st_weights_metadata(weights, "strata.recipe");
     char expected[16];
@@ -548,7 +562,7 @@ static strata_status check_run(const st_weights *weights, const st_recipe *recip
     }
     st_text text = {0};
     char *own = NULL;
-    add_recipe(&text, recipe, batch);
+    add_recipe(&text, recipe, core);
     ST_TRY(st_text_finish(&own, &text, err));
     strata_status status = STRATA_OK;
     if (strcmp(own, written) != 0) {
@@ -562,7 +576,7 @@ static strata_status check_run(const st_weights *weights, const st_recipe *recip
 static strata_status load(load_state *state, st_place_in_run *place, const st_recipe *recipe, strata_error *err) {
     st_place_in_run found = {0};
     if (place != NULL) {
-        ST_TRY(check_run(state->weights, recipe, state->model->core->options.batch, err));
+        ST_TRY(check_run(state->weights, recipe, state->model->core, err));
         ST_TRY(read_place(&found, state->weights, state->arena, err));
     }
     ST_TRY(check_extra(state, err));

@@ -61,9 +61,8 @@ strata_status strata_evaluate(strata_metrics *out, strata_model *model, const st
     st_model *core = model->core;
     strata_shape shape = strata_dataset_shape(data);
     st_preparation stored = core->preparation, preparation;
-    ST_TRY(st_prepare_pictures(&preparation, core->graph, (st_dims){shape.height, shape.width, shape.channels}, err));
-    memcpy(preparation.mean, stored.mean, sizeof stored.mean);
-    memcpy(preparation.deviation, stored.deviation, sizeof stored.deviation);
+    st_dims picture = {shape.height, shape.width, shape.channels};
+    ST_TRY(st_prepare_pictures(&preparation, core->graph, picture, &stored, err));
     evaluation state = {.model = model, .confusion = confusion, .progress = progress, .user = user};
     if (confusion != NULL) {
         memset(confusion, 0, model->class_count * model->class_count * sizeof *confusion);

@@ -24,6 +24,12 @@ static strata_status find_word(int *out, const char *what, const char *word, con
     return status;
 }
 
+static const char *const schedules[] = {"constant", "step", "cosine", "onecycle"};
+
+const char *st_schedule_name(st_schedule schedule) {
+    return schedules[schedule];
+}
+
 strata_status st_optimizer_parse(st_optimizer *out, const char *name, strata_error *err) {
     static const char *const words[] = {"sgd", "adamw"};
     int index = 0;
@@ -37,7 +43,6 @@ static bool is_between(double x, double low, double high) {
 }
 
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err) {
-    static const char *const schedules[] = {"constant", "step", "cosine", "onecycle"};
     const strata_train_options none = {0};
     options = options != NULL ? options : &none;
     st_recipe recipe = {.epochs = options->epochs != 0 ? options->epochs : 10,

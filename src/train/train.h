@@ -31,8 +31,8 @@ struct strata_model {
     char preparation[200]; /* in words */
 };
 
-/* Takes how pictures are prepared into the model. */
-void st_model_take_preparation(strata_model *model, const st_preparation *preparation);
+/* Takes how pictures are prepared into the model, and says it in words. */
+void st_train_take_preparation(strata_model *model, const st_preparation *preparation);
 
 /* ---- options with their defaults filled in ---- */
 
@@ -54,6 +54,7 @@ typedef struct st_recipe {
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);
 strata_status st_optimizer_parse(st_optimizer *out, const char *name, strata_error *err); /* NULL: sgd */
 /* Before step `step` (from 0) of `steps` in all, `epoch_steps` in an epoch. */
+const char *st_schedule_name(st_schedule schedule);
 double st_schedule_rate(const st_recipe *recipe, int64_t step, int64_t epoch_steps, int64_t steps);
 
 /* ---- counting ---- */
@@ -88,17 +89,17 @@ strata_status st_checkpoint_save(const strata_model *model, const st_place_in_ru
 /* Weights (and with `place` all of a resume) from a file whose tensors must fit the model. */
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err);
-/* What the metadata says, for opening a checkpoint that has nothing else. Strings live in `arena`. STRATA_FORMAT where
- * the file holds no net. */
+/* What the metadata says, for opening a checkpoint that has nothing else. Strings live in `arena`. */
 typedef struct st_checkpoint_head {
-    const char *net_text;
+    const char *net_text; /* NULL: another program's weights, and nothing below */
     char **classes;
     size_t class_count;
     st_preparation preparation;
     bool has_preparation;
 } st_checkpoint_head;
 strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, const char *path, strata_error *err);
-bool st_checkpoint_is(const char *path); /* begins like a safetensors file */
-void st_model_hash_hex(const strata_model *model, char out[65]);
+strata_status st_checkpoint_need_net(const st_checkpoint_head *head, const char *path, strata_error *err);
+bool st_checkpoint_is(const char *path);                          /* begins like a safetensors file */
+void st_checkpoint_hash(const strata_model *model, char out[65]); /* of the weights alone: strata_model_hash */
 
 #endif

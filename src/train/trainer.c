@@ -28,7 +28,7 @@ static void add_numbers(char *out, size_t capacity, const char *before, const do
     }
 }
 
-void st_model_take_preparation(strata_model *model, const st_preparation *preparation) {
+void st_train_take_preparation(strata_model *model, const st_preparation *preparation) {
     st_dims input = model->core->graph->input, picture = preparation->picture;
     char *out = model->preparation;
     size_t capacity = sizeof model->preparation;
@@ -63,14 +63,14 @@ static strata_status take_preparation(strata_trainer *trainer, strata_error *err
     strata_shape shape = strata_dataset_shape(trainer->data);
     st_dims picture = {shape.height, shape.width, shape.channels};
     st_preparation preparation;
-    ST_TRY(st_prepare_pictures(&preparation, core->graph, picture, err));
+    ST_TRY(st_prepare_pictures(&preparation, core->graph, picture, NULL, err));
     if (!core->graph->has_normalization) {
         ST_TRY(strata_dataset_statistics(trainer->data, preparation.mean, preparation.deviation, err));
         for (int64_t c = 0; c < picture.c && c < 4; c++) {
             preparation.deviation[c] = preparation.deviation[c] > 1e-6 ? preparation.deviation[c] : 1.0;
         }
     }
-    st_model_take_preparation(trainer->model, &preparation);
+    st_train_take_preparation(trainer->model, &preparation);
     return STRATA_OK;
 }
 
@@ -215,15 +215,12 @@ strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out
         trainer->is_started = false;
         return fail_not_finite(trainer, err);
     }
-    st_update update = {.optimizer = trainer->recipe.optimizer,
-                        .learning_rate = trainer->learning_rate,
-                        .momentum = trainer->recipe.momentum,
-                        .weight_decay = trainer->recipe.weight_decay,
-                        .nesterov = trainer->recipe.nesterov,
-                        .beta1 = 0.9,
-                        .beta2 = 0.999,
-                        .epsilon = 1e-8,
-                        .step = place->global_step};
+    st_update update = st_update_standard(trainer->recipe.optimizer);
+    update.learning_rate = trainer->learning_rate;
+    update.momentum = trainer->recipe.momentum;
+    update.weight_decay = trainer->recipe.weight_decay;
+    update.nesterov = trainer->recipe.nesterov;
+    update.step = place->global_step;
     st_model_update(core, &update);
     place->step++;
     place->global_step++;
