@@ -27,14 +27,15 @@ BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fvisibility=hidden -fPI
 SANITIZE_asan := -fsanitize=address,undefined
 SANITIZE_fuzz := -fsanitize=address,undefined
 SANITIZE_tsan := -fsanitize=thread
-OPT_release := -O2 -g
-OPT_double  := -O2 -g -DST_REAL_DOUBLE
-OPT_asan    := -O1 -g $(SANITIZE_asan) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# -g1: functions and lines, for stack traces. A debugger wants more: make CFLAGS=-g BUILD=build/debug.
+OPT_release := -O2 -g1
+OPT_double  := -O2 -g1 -DST_REAL_DOUBLE
+OPT_asan    := -O1 -g1 $(SANITIZE_asan) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT_fuzz    := $(OPT_asan) -fsanitize=fuzzer-no-link
-OPT_tsan    := -O1 -g $(SANITIZE_tsan)
+OPT_tsan    := -O1 -g1 $(SANITIZE_tsan)
 # The cross compiler has no zlib and no cmocka of its own: scripts/arm64-root unpacks them here.
 ARM64_ROOT  := $(BUILD)/root/usr
-OPT_arm64   := -O2 -g -isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/include/aarch64-linux-gnu
+OPT_arm64   := -O2 -g1 -isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/include/aarch64-linux-gnu
 LINK_arm64  := -L$(ARM64_ROOT)/lib/aarch64-linux-gnu
 CFLAGS  ?=
 LDFLAGS ?=
@@ -77,7 +78,7 @@ all: $(BUILD)/strata $(BUILD)/libstrata.a $(BUILD)/libstrata.so ## build the pro
 
 # Two files that change only when what they hold does: the compiler and its flags, for objects; the list of sources, for
 # what is linked from them.
-$(OBJ)/flags: TEXT = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FLAGS_ISA) $(FLAGS_ISA_$(VARIANT)) $(FLAGS_avx2) $(FLAGS_avx512)
+$(OBJ)/flags: TEXT = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FLAGS_ISA_$(VARIANT)) $(FLAGS_avx2) $(FLAGS_avx512)
 $(OBJ)/sources: TEXT = $(SOURCES) $(PROGRAM) $(ZOO)
 $(OBJ)/flags $(OBJ)/sources: force
 	@mkdir -p $(@D)
@@ -90,7 +91,7 @@ $(OBJ)/%.o: %.c $(OBJ)/flags
 	$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
 $(OBJ)/src/kernels/select.o: EXTRA_CFLAGS := $(ISAS:%=-DST_ISA_%)
-$(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA) $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
+$(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
 # The program is the library's first client: it cannot even see the inner headers.
 $(PROGRAM_OBJECTS): ALL_CFLAGS := $(filter-out -Isrc -DSTRATA_BUILDING,$(ALL_CFLAGS))
 

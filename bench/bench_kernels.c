@@ -183,7 +183,7 @@ static void bench_shape(const shape *s, const options *o, const st_kernels *kern
         printf(" %5.0f |\n", peak);
     }
     fflush(stdout);
-    conv_runner_end(&runner, &c);
+    (void)conv_runner_end(&runner, &c);
     free_case(&c);
 }
 

@@ -13,7 +13,7 @@ typedef struct conv_case {
     st_conv_params conv;
     st_fc_params fc;
     st_dims in, out;
-    int64_t n;
+    int64_t n, spare; /* images; how many more the layer is prepared for */
     int64_t in_gap, out_gap, residual_gap; /* elements between pixels that belong to nobody */
     /* Tensors; published order for weights. */
     st_real *x, *y, *residual, *scale, *shift, *dx, *dy, *weight, *bias, *dweight, *dbias;
@@ -74,7 +74,7 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
     out->site = (st_site){.params = is_fc ? (const void *)&c->fc : (const void *)&c->conv,
                           .kernels = kernels,
                           .mode = ST_MODE_TRAIN,
-                          .batch = c->n,
+                          .batch = c->n + c->spare,
                           .threads = st_pool_threads(pool),
                           .in_count = 1,
                           .in = &c->in,
@@ -84,7 +84,7 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
                           .din_needed = out->din_needed,
                           .dstate_needed = true,
                           .layout = ST_LAYOUT_NHWC};
-    if (out->call.site == NULL && c->impl->prepare(&out->site, &out->needs, NULL) != STRATA_OK) {
+    if (c->impl->prepare(&out->site, &out->needs, NULL) != STRATA_OK) {
         return false;
     }
     out->run = (st_run){.n = c->n, .mode = ST_MODE_TRAIN};
@@ -115,7 +115,7 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
     out->thread_stride = (out->needs.thread_bytes + 4095) / 4096 * 4096 + 64;
     out->thread_scratch = case_alloc_large(out->thread_stride * (size_t)st_pool_threads(pool));
     memset(out->thread_scratch, 0xa5, out->thread_stride * (size_t)st_pool_threads(pool));
-    memset(out->call.shared, 0xa5, out->needs.shared_bytes);
+    memset(out->call.shared, 0xa5, out->needs.shared_bytes + 64);
     return true;
 }
 
@@ -132,8 +132,22 @@ static inline void conv_runner_phases(conv_runner *runner, const st_phase *phase
     }
 }
 
-/* Gradients in published order go to the case. */
-static inline void conv_runner_end(conv_runner *runner, conv_case *c) {
+static inline bool is_untouched(const char *from, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        if ((unsigned char)from[i] != 0xa5) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Gradients in published order go to the case. False where something was written behind the scratch that was asked for. */
+static inline bool conv_runner_end(conv_runner *runner, conv_case *c) {
+    bool is_clean = is_untouched((const char *)runner->call.shared + runner->needs.shared_bytes, 64);
+    for (int i = 0; i < st_pool_threads(runner->pool); i++) {
+        is_clean &= is_untouched(runner->thread_scratch + (size_t)i * runner->thread_stride + runner->needs.thread_bytes,
+                                 runner->thread_stride - runner->needs.thread_bytes);
+    }
     for (int i = 0; i < 2; i++) {
         const size_t count = c->impl->state_count(&runner->site, i);
         st_real *published = i == 0 ? c->dweight : c->dbias;
@@ -145,6 +159,7 @@ static inline void conv_runner_end(conv_runner *runner, conv_case *c) {
     }
     case_free(runner->call.shared, runner->needs.shared_bytes);
     case_free(runner->thread_scratch, runner->thread_stride * (size_t)st_pool_threads(runner->pool) + (4 << 20) - 64);
+    return is_clean;
 }
 
 #endif

@@ -59,6 +59,7 @@ static void draw_tensors(conv_case *c) {
     c->dbias = draw_numbers(c->bias_count);
     c->scale = draw_numbers(c->bias_count);
     c->shift = draw_numbers(c->bias_count);
+    c->spare = draw(0, 1) == 0 ? draw(1, 20) : 0;
     c->has_scale = draw(0, 2) == 0;
     c->has_shift = draw(0, 1) == 0;
     c->has_residual = draw(0, 2) == 0;
@@ -181,7 +182,7 @@ static void run_case(conv_case *c, const st_kernels *kernels, st_pool *pool) {
     assert_true(conv_runner_begin(&runner, c, kernels, pool));
     conv_runner_phases(&runner, c->impl->forward);
     conv_runner_phases(&runner, c->impl->backward);
-    conv_runner_end(&runner, c);
+    assert_true(conv_runner_end(&runner, c));
 }
 
 static void fail_case(const conv_case *c, const char *what, const char *kernels, int threads) {

@@ -293,6 +293,33 @@ static void test_include_depth_is_limited(void **state) {
     rmdir(folder);
 }
 
+static void test_include_follows_no_symbolic_link(void **state) {
+    (void)state;
+    char folder[] = "/tmp/strata-lang-XXXXXX", path[256], link[256];
+    const st_tree *tree;
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "a.net", "include \"b.net\"\n");
+    write_file(folder, "c.net", "let secret = 1\n");
+    write_file(folder, "d.net", "include \"e/c.net\"\n");
+    snprintf(link, sizeof(link), "%s/b.net", folder);
+    assert_int_equal(symlink("c.net", link), 0);
+    snprintf(path, sizeof(path), "%s/a.net", folder);
+    assert_int_equal(st_lang_load(&tree, arena, path, &err), STRATA_SYNTAX);
+    assert_string_equal(err.message, "'b.net' cannot be included: it is a symbolic link");
+    unlink(link);
+    unlink(path);
+    snprintf(link, sizeof(link), "%s/e", folder);
+    assert_int_equal(symlink(".", link), 0);
+    snprintf(path, sizeof(path), "%s/d.net", folder);
+    assert_int_equal(st_lang_load(&tree, arena, path, &err), STRATA_SYNTAX);
+    assert_string_equal(err.message, "'e/c.net' cannot be included: it is a symbolic link");
+    unlink(link);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/c.net", folder);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void test_load_suggests_the_nearest_net(void **state) {
     (void)state;
     const st_tree *tree;
@@ -441,6 +468,7 @@ int main(void) {
         LANG_TEST(test_include_reads_zoo_files_once),
         LANG_TEST(test_include_stays_below_its_folder),
         LANG_TEST(test_include_depth_is_limited),
+        LANG_TEST(test_include_follows_no_symbolic_link),
         LANG_TEST(test_load_suggests_the_nearest_net),
         LANG_TEST(test_settings_are_lets),
         LANG_TEST(test_freeze_option_is_parsed),

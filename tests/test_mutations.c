@@ -142,7 +142,7 @@ static strata_status build(const char *folder, const char *path, strata_error *e
 /* A net that includes the file, or the file itself. */
 static const char *net_of(const char *path) {
     static const char *const with_blocks[] = {"resnet18.net", "resnet50.net", "signs_resnet50.net"};
-    return strchr(path, '/') == NULL          ? path
+    return strchr(path, '/') == NULL           ? path
            : strstr(path, "inception") != NULL ? "googlenet.net"
                                                : with_blocks[pick(ST_COUNT_OF(with_blocks))];
 }

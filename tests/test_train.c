@@ -12,7 +12,7 @@
 
 /* Lanes layout: few channels. */
 static const char *const SMALL = "let classes = 10\n"
-                                 "network small {\n input 16x16x1\n conv 5x5 6, tanh\n avgpool 2x2 stride=2\n"
+                                 "network small {\n input 16x16x1\n c: conv 5x5 6, tanh\n avgpool 2x2 stride=2\n"
                                  " conv 3x3 12 pad=1 stride=2, relu\n maxpool 3x3 stride=1 pad=1\n dropout 0.1\n"
                                  " fc 24, sigmoid\n fc classes\n output logits loss=cross_entropy\n}\n";
 
@@ -154,8 +154,11 @@ static void test_resume_refuses_another_run(void **state) {
     assert_non_null(strstr(err.message, "another run"));
     unmake(&other);
     setup wide = make(WIDE, NULL, 2, "sgd", NULL);
-    assert_int_equal(strata_trainer_resume(wide.trainer, path, &err), STRATA_FORMAT);
+    assert_int_equal(strata_trainer_resume(wide.trainer, path, &err), STRATA_INVALID);
     unmake(&wide);
+    setup frozen = make(SMALL, NULL, 2, "sgd", "c");
+    assert_int_equal(strata_trainer_resume(frozen.trainer, path, &err), STRATA_INVALID);
+    unmake(&frozen);
 }
 
 static void test_checkpoint_with_a_changed_bit_is_refused(void **state) {

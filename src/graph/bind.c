@@ -261,15 +261,18 @@ static bool is_standard(const st_param_spec *spec, const void *params, const voi
     return equal;
 }
 
-/* Values in order as long as none is left out, then key=value. */
+/* Values in order as long as none is left out, then key=value. Defaults are left out, except values that the file gives
+ * in order: `avgpool global` says more than `avgpool`. */
 static strata_status layer_text(const char **out, const st_build *b, const st_op *op, const void *params,
-                                const void *standards) {
+                                const void *standards, const st_arg *const found[ST_OP_PARAMS]) {
     st_text text = {0};
     char *copy = NULL;
     bool in_order = true;
     st_text_add(&text, "%s", op->name);
     for (const st_param_spec *spec = op->params; spec < op->params + ST_OP_PARAMS && spec->name != NULL; spec++) {
-        if (spec->standard != NULL && is_standard(spec, params, standards)) {
+        const st_arg *arg = found[spec - op->params];
+        bool is_written = arg != NULL && arg->key == NULL;
+        if (spec->standard != NULL && !is_written && is_standard(spec, params, standards)) {
             in_order = in_order && !spec->is_positional;
             continue;
         }
@@ -350,7 +353,7 @@ strata_status st_bind(void **params, const char **text, st_build *b, const st_fr
         ST_TRY(st_bind_check_word(b, frame, block, &op->params[i], step, found[i], &value));
         ST_TRY(st_bind_store(b, frame, op, &op->params[i], found[i], &value, *params));
     }
-    return layer_text(text, b, op, *params, standards);
+    return layer_text(text, b, op, *params, standards, found);
 }
 
 /* ---- side and output ---- */

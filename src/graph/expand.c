@@ -178,11 +178,13 @@ static strata_status add_node(int *out, st_build *b, const st_frame *frame, cons
                       .path = path,
                       .block = scope->outermost,
                       .place = step->name_place,
-                      .call = call == NULL ? (st_place){0} : call->call,
                       .depth = scope->depth,
                       .in = in,
                       .in_count = in_count,
                       .is_train_only = b->is_train_only};
+    if (call != NULL) {
+        node->call = call->call;
+    }
     ST_TRY(st_bind(&node->params, &node->text, b, frame, op_index, step));
     b->origins[b->node_count] = (st_origin){.frame = frame, .step = step};
     ST_TRY(st_build_infer(b, b->node_count));

@@ -1,5 +1,5 @@
-/* graph: syntax tree to graph. Blocks, repeats and branches are unrolled, parameters checked, shapes inferred. Each node
- * has one value, so a value is named by its node's index. Nodes are in an order in which they can run. */
+/* graph: syntax tree to graph. Blocks, repeats and branches are unrolled, parameters checked, shapes inferred. Each
+ * node has one value, so a value is named by its node's index. Nodes are in an order in which they can run. */
 #ifndef ST_GRAPH_H
 #define ST_GRAPH_H
 
@@ -16,10 +16,10 @@ typedef struct st_state {
 
 typedef struct st_node {
     const st_op *op;
-    const char *path;     /* "layer1.0.conv2"; for nodes that do not count (input, merges, identity): "input", or the scope
-                             and the layer's word and a number that makes it unique: "layer1.0.add" */
-    const char *text;     /* "conv 5x5 6", values resolved, defaults left out */
-    const char *block;    /* for folding: path of the outermost block call or labelled group it came from, or "" */
+    const char *path;  /* "layer1.0.conv2"; for nodes that do not count (input, merges, identity): "input", or the scope
+                          and the layer's word and a number that makes it unique: "layer1.0.add" */
+    const char *text;  /* "conv 5x5 6", values resolved, unwritten defaults left out */
+    const char *block; /* for folding: path of the outermost block call or labelled group it came from, or "" */
     st_place place, call; /* in the text; the outermost block call that led here (source NULL: none) */
     int depth;            /* scopes around it */
     void *params;
@@ -61,7 +61,8 @@ strata_status st_graph_build(const st_graph **out, st_arena *arena, const st_tre
 /* One layer's help (all of it) or the table of all (name NULL), into `text`. */
 strata_status st_graph_help(st_text *text, const char *name, strata_error *err);
 const st_op *st_graph_find_op(const char *name); /* NULL: none */
-/* The element of an initial weight with this index (published order): a function of seed, the state's path and index. */
+/* The element of an initial weight with this index (published order): a function of seed, the state's path and index.
+ */
 st_real st_graph_initial(const st_graph *graph, const st_node *node, int state, uint64_t seed, size_t index);
 /* All initial values of a state at once. */
 void st_graph_initialize(const st_graph *graph, const st_node *node, int state, uint64_t seed, st_real *out);

@@ -17,8 +17,8 @@ enum { ST_OP_PARAMS = 10, ST_OP_STATES = 4, ST_OP_PHASES = 5, ST_DIMENSION_LIMIT
 
 typedef enum st_param_kind {
     ST_PARAM_INT,    /* int64_t */
-    ST_PARAM_PAIR,   /* int64_t[2], rows and columns: 3x5, or 3 for 3x3; a word of `words` is stored as -1 -1 (first word),
-                        -2 -2 (second) ... */
+    ST_PARAM_PAIR,   /* int64_t[2], rows and columns: 3x5, or 3 for 3x3; a word of `words` is stored as -1 -1 (first
+                        word),   -2 -2 (second) ... */
     ST_PARAM_REAL,   /* double */
     ST_PARAM_FLAG,   /* bool: yes, no */
     ST_PARAM_CHOICE, /* int: index of the word in `words`, "one|two|three" */
@@ -34,27 +34,32 @@ typedef struct st_list {
 typedef struct st_param_spec {
     const char *name; /* NULL ends the list */
     st_param_kind kind;
-    size_t offset;         /* in the layer's params struct */
-    const char *standard;  /* the default as .net text, "1", "same", "[0 0 0]"; NULL: required */
-    bool is_positional;    /* may be given without its name, in the order of this list; others by key only */
+    size_t offset;           /* in the layer's params struct */
+    const char *standard;    /* the default as .net text, "1", "same", "[0 0 0]"; NULL: required */
+    bool is_positional;      /* may be given without its name, in the order of this list; others by key only */
     double minimum, maximum; /* of each number; exclusive ends are the shape function's business */
-    const char *words;     /* PAIR, CHOICE: "same" or "a|b" */
-    const char *meaning;   /* for help: "rows x columns of the window" */
+    const char *words;       /* PAIR, CHOICE: "same" or "a|b" */
+    const char *meaning;     /* for help: "rows x columns of the window" */
 } st_param_spec;
 
 /* The params struct of the layer that ST_OP_IS_INPUT marks: graph reads the picture's normalization from it. */
 typedef struct st_input_params {
-    int64_t shape[3];  /* height, width, channels */
-    st_list mean, std; /* `mean=[..] std=[..]`, one number per channel or one for all; count 0 (standard "[]"): not given */
+    int64_t shape[3]; /* height, width, channels */
+    st_list mean,
+        std; /* `mean=[..] std=[..]`, one number per channel or one for all; count 0 (standard "[]"): not given */
 } st_input_params;
 
 /* ---- states: the tensors that a layer owns ---- */
 
 typedef enum st_init {
-    ST_INIT_ZERO, ST_INIT_ONE,
-    ST_INIT_HE_NORMAL, ST_INIT_HE_UNIFORM,         /* He et al. 2015: variance 2 / fan in */
-    ST_INIT_XAVIER_NORMAL, ST_INIT_XAVIER_UNIFORM, /* Glorot, Bengio 2010: variance 2 / (fan in + fan out) */
-    ST_INIT_LECUN_NORMAL, ST_INIT_LECUN_UNIFORM    /* LeCun et al. 1998: variance 1 / fan in */
+    ST_INIT_ZERO,
+    ST_INIT_ONE,
+    ST_INIT_HE_NORMAL,
+    ST_INIT_HE_UNIFORM, /* He et al. 2015: variance 2 / fan in */
+    ST_INIT_XAVIER_NORMAL,
+    ST_INIT_XAVIER_UNIFORM, /* Glorot, Bengio 2010: variance 2 / (fan in + fan out) */
+    ST_INIT_LECUN_NORMAL,
+    ST_INIT_LECUN_UNIFORM /* LeCun et al. 1998: variance 1 / fan in */
 } st_init;
 /* The words of an `init=` parameter, in the order of the enum from HE_NORMAL on; index 0 is "auto": He before a
  * rectifier, Xavier otherwise. */
@@ -75,7 +80,7 @@ typedef struct st_dims {
 } st_dims;
 
 typedef struct st_state_dims {
-    int rank; /* 0: this state does not exist here (bias=no) */
+    int rank;        /* 0: this state does not exist here (bias=no) */
     int64_t dims[4]; /* published order: conv [K][C/groups][R][S], fc [K][C], vectors [C] */
     int64_t fan_in, fan_out;
 } st_state_dims;
@@ -84,16 +89,16 @@ typedef struct st_infer {
     const void *params;
     int in_count;
     const st_dims *in;
-    const bool *in_flat; /* has no height and width */
+    const bool *in_flat;  /* has no height and width */
     const void *reporter; /* for st_infer_fail */
     /* to be filled: */
     st_dims out;
     bool out_flat;
     st_state_dims state[ST_OP_STATES];
-    int64_t multiply_adds;                     /* one image, forward */
-    int64_t window, window_stride;             /* rows that an output sees and their step; 0: one, same place */
-    int64_t window_dilation;                   /* 0: 1 */
-    bool sees_all;                             /* fc, global pooling */
+    int64_t multiply_adds;         /* one image, forward */
+    int64_t window, window_stride; /* rows that an output sees and their step; 0: one, same place */
+    int64_t window_dilation;       /* 0: 1 */
+    bool sees_all;                 /* fc, global pooling */
 } st_infer;
 
 /* Fails at the place of parameter `param` (NULL: at the layer's name). Defined in graph/. */
@@ -104,9 +109,10 @@ strata_status st_infer_fail(const st_infer *in, strata_error *err, const char *p
 
 typedef enum st_mode { ST_MODE_INFER, ST_MODE_TRAIN } st_mode;
 
-/* Where the elements of a value are. NHWC: [n][h][w][c], rows of a pixel `pixel_stride` elements apart, which may exceed
- * c: a branch writes straight into its slice of a concat. LANES: [n/16][h][w][c][16 images], for nets with few channels:
- * a vector lane is an image. LANES of c channels and n images looks like NHWC of 16 c channels and n/16 images. */
+/* Where the elements of a value are. NHWC: [n][h][w][c], rows of a pixel `pixel_stride` elements apart, which may
+ * exceed c: a branch writes straight into its slice of a concat. LANES: [n/16][h][w][c][16 images], for nets with few
+ * channels: a vector lane is an image. LANES of c channels and n images looks like NHWC of 16 c channels and n/16
+ * images. */
 typedef enum st_layout { ST_LAYOUT_NHWC, ST_LAYOUT_LANES, ST_LAYOUT_COUNT } st_layout;
 enum { ST_LANES = 16 };
 
@@ -118,7 +124,12 @@ typedef struct st_view {
     int64_t pixel_stride; /* channels between neighbouring pixels; in LANES this times 16 elements */
 } st_view;
 
-typedef enum st_activation { ST_ACTIVATION_NONE, ST_ACTIVATION_RELU, ST_ACTIVATION_TANH, ST_ACTIVATION_SIGMOID } st_activation;
+typedef enum st_activation {
+    ST_ACTIVATION_NONE,
+    ST_ACTIVATION_RELU,
+    ST_ACTIVATION_TANH,
+    ST_ACTIVATION_SIGMOID
+} st_activation;
 
 /* What a step does to its result before it stores it: y = activation(fma(x, scale, shift) + residual). `scale` NULL: 1;
  * `shift` NULL: 0. A layer's own bias comes in here as `shift` (or folded into it). */
@@ -130,12 +141,12 @@ typedef struct st_epilogue {
 
 /* One execution of a plan, the same for all its calls. */
 typedef struct st_run {
-    int64_t n;        /* images, 1 to the plan's batch; lanes beyond n hold zeros in, and nothing may depend on them */
+    int64_t n; /* images, 1 to the plan's batch; lanes beyond n hold zeros in, and nothing may depend on them */
     st_mode mode;
     uint64_t seed;
-    int64_t step;     /* of the whole training: with the seed it decides dropout */
-    int64_t first_image; /* index in the batch of image 0 (for draws), normally 0 */
-    const int32_t *labels;  /* [n] */
+    int64_t step;          /* of the whole training: with the seed it decides dropout */
+    int64_t first_image;   /* index in the batch of image 0 (for draws), normally 0 */
+    const int32_t *labels; /* [n] */
     double label_smoothing;
 } st_run;
 
@@ -144,19 +155,19 @@ typedef struct st_site {
     const void *params;
     const struct st_kernels *kernels;
     st_mode mode;
-    int64_t batch;          /* largest n */
+    int64_t batch; /* largest n */
     int threads;
     int in_count;
-    const st_dims *in;      /* [in_count] */
+    const st_dims *in; /* [in_count] */
     const bool *in_flat;
     st_dims out;
     const st_state_dims *state; /* [ST_OP_STATES] */
-    const bool *din_needed; /* [in_count], training */
-    bool dstate_needed;     /* weights here are trained */
+    const bool *din_needed;     /* [in_count], training */
+    bool dstate_needed;         /* weights here are trained */
     st_layout layout;
-    bool frozen;            /* batch norm uses its stored statistics */
-    uint64_t stream;        /* for draws: from the layer's path */
-    double loss_weight;     /* loss layers */
+    bool frozen;        /* batch norm uses its stored statistics */
+    uint64_t stream;    /* for draws: from the layer's path */
+    double loss_weight; /* loss layers */
 } st_site;
 
 /* What prepare asks for. */
@@ -171,9 +182,9 @@ typedef struct st_needs {
 typedef struct st_call {
     const st_site *site;
     const st_run *run;
-    const st_view *in;  /* [in_count] */
+    const st_view *in; /* [in_count] */
     st_view out;
-    const st_view *din; /* [in_count]; data NULL: not needed */
+    const st_view *din;  /* [in_count]; data NULL: not needed */
     const bool *din_add; /* [in_count]: add to what is there instead of writing */
     st_view dout;
     st_real *state[ST_OP_STATES];  /* native order of the implementation; NULL: does not exist */
@@ -189,7 +200,7 @@ typedef struct st_call {
  * done. by_image: item i is image i (NHWC) or images 16 i .. 16 i + 15 (LANES), and needs only what item i of the phase
  * before wrote: the executor then runs several phases over one block without waiting in between. */
 typedef struct st_phase {
-    int64_t (*items)(const st_call *call); /* NULL with by_image: all images or blocks */
+    int64_t (*items)(const st_call *call);                                /* NULL with by_image: all images or blocks */
     void (*run)(const st_call *call, int64_t item, void *thread_scratch); /* NULL ends the list */
     bool by_image;
     bool only_states; /* backward: writes nothing but dstate, so it may wait until all other work is done */
@@ -200,28 +211,28 @@ typedef struct st_phase {
 typedef struct st_impl {
     strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
     st_phase forward[ST_OP_PHASES];
-    st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
-    bool (*serves)(const st_site *site); /* NULL: any shape */
-    bool fuses_epilogue;                 /* honours call->epilogue, all of it */
+    st_phase backward[ST_OP_PHASES];            /* none: no gradient flows through */
+    bool (*serves)(const st_site *site);        /* NULL: any shape */
+    bool fuses_epilogue;                        /* honours call->epilogue, all of it */
     bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */
-    bool is_in_place;                    /* forward may have out == in[0], backward din[0] == dout */
-    bool reads_strided, writes_strided;  /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
+    bool is_in_place;                           /* forward may have out == in[0], backward din[0] == dout */
+    bool reads_strided, writes_strided;         /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
     /* The order of a state's elements in memory. NULL: as published. Same number for every set of kernels. */
     size_t (*state_count)(const st_site *site, int state);
-    void (*pack)(const st_site *site, int state, const st_real *published, st_real *native);   /* padding: zeros */
+    void (*pack)(const st_site *site, int state, const st_real *published, st_real *native); /* padding: zeros */
     void (*unpack)(const st_site *site, int state, const st_real *native, st_real *published);
 } st_impl;
 
 typedef enum st_trait {
-    ST_OP_IS_INPUT = 1,      /* begins a net */
-    ST_OP_IS_LOSS = 2,       /* made by `output ... loss=`, not written as a layer */
-    ST_OP_IS_IDENTITY = 4,   /* always a view of its input */
-    ST_OP_IS_AFFINE = 8,     /* in inference one scale and shift for each channel: `fold` */
-    ST_OP_IS_TRAIN_ONLY = 16,/* the identity in inference (dropout) */
-    ST_OP_IS_MERGE = 32,     /* takes lanes: add, concat; not counted in paths */
-    ST_OP_IS_ADD = 64,       /* can become an epilogue's residual */
-    ST_OP_IS_CONCAT = 128,   /* its inputs can be slices of its output */
-    ST_OP_IS_FLATTEN = 256,  /* needless before a layer that reads spatial values as flat */
+    ST_OP_IS_INPUT = 1,               /* begins a net */
+    ST_OP_IS_LOSS = 2,                /* made by `output ... loss=`, not written as a layer */
+    ST_OP_IS_IDENTITY = 4,            /* always a view of its input */
+    ST_OP_IS_AFFINE = 8,              /* in inference one scale and shift for each channel: `fold` */
+    ST_OP_IS_TRAIN_ONLY = 16,         /* the identity in inference (dropout) */
+    ST_OP_IS_MERGE = 32,              /* takes lanes: add, concat; not counted in paths */
+    ST_OP_IS_ADD = 64,                /* can become an epilogue's residual */
+    ST_OP_IS_CONCAT = 128,            /* its inputs can be slices of its output */
+    ST_OP_IS_FLATTEN = 256,           /* needless before a layer that reads spatial values as flat */
     ST_OP_GIVES_PROBABILITIES = 1024, /* softmax: not what a loss on logits takes */
     ST_OP_TAKES_SPATIAL_AS_FLAT = 512 /* fc: published weights are in c, h, w order of the input */
 } st_trait;
@@ -243,7 +254,8 @@ typedef struct st_op {
 
     strata_status (*shape)(st_infer *in, strata_error *err);
     const st_impl *impl[ST_LAYOUT_COUNT]; /* NULL: not in this layout; NHWC must be there */
-    /* IS_AFFINE: fma(x, scale, shift) is the layer in inference. state[]: as in a call. shift_in: bias before it, or NULL. */
+    /* IS_AFFINE: fma(x, scale, shift) is the layer in inference. state[]: as in a call. shift_in: bias before it, or
+     * NULL. */
     void (*fold)(const st_site *site, st_real *const *state, const st_real *shift_in, st_real *scale, st_real *shift);
     /* Forward in naive loops over NHWC views without stride, weights in published order in `state`: what the tests
      * believe. */

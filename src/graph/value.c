@@ -154,11 +154,16 @@ static strata_status name_value(st_value *out, st_build *b, const st_frame *fram
 static strata_status wrong_kind(const st_build *b, const st_frame *frame, const st_expr *expr, const st_value *value,
                                 const char *expected) {
     char found[96];
-    if (value->kind == ST_VALUE_WORD && !value->is_quoted && expr->kind == ST_EXPR_NAME) {
+    if (value->kind == ST_VALUE_WORD && !value->is_quoted && expr->kind == ST_EXPR_NAME &&
+        strcmp(value->text, expr->text) == 0) {
         return st_build_unknown(b, frame, frame == NULL ? NULL : frame->block, expr);
     }
+    const st_knob *knob = expr->kind == ST_EXPR_NAME ? st_build_knob(b, frame, expr->text) : NULL;
     st_value_describe(found, sizeof(found), value);
-    return st_build_fail(b, frame, expr->place, STRATA_SYNTAX, "expected %s, found %s", expected, found);
+    return knob == NULL ? st_build_fail(b, frame, expr->place, STRATA_SYNTAX, "expected %s, found %s", expected, found)
+                        : st_build_fail(b, frame, expr->place, STRATA_SYNTAX,
+                                        "expected %s, found %s (knob %s, %s:%d:%d)", expected, found, knob->name,
+                                        knob->place.source->name, knob->place.line, knob->place.column);
 }
 
 static strata_status number_of(double *out, st_build *b, const st_frame *frame, const st_expr *expr) {

@@ -200,7 +200,8 @@ static strata_status add_network(st_parser *p, declarations *own) {
 static strata_status stray_step(st_parser *p, const declarations *own) {
     char found[64];
     st_token_describe(found, sizeof(found), &p->now);
-    if (own->closed != NULL && (p->now.column > 1 || p->now.kind == ST_TOKEN_BRACE_CLOSE)) {
+    bool is_tidy = own->close.is_first && own->close.column == 1;
+    if (own->closed != NULL && !is_tidy && (p->now.column > 1 || p->now.kind == ST_TOKEN_BRACE_CLOSE)) {
         return st_fail_at(p->err, STRATA_SYNTAX, st_parser_place(p, &own->close),
                           "this '}' closes %s, but %s follows it", own->closed, found);
     }

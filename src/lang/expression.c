@@ -27,9 +27,11 @@ static strata_status parse_list(st_parser *p, st_expr **out) {
     ST_TRY(st_parser_advance(p));
     const st_expr **end = &(*out)->items;
     while (p->now.kind != ST_TOKEN_LIST_CLOSE) {
-        bool is_item = p->now.kind == ST_TOKEN_NUMBER || p->now.kind == ST_TOKEN_NAME ||
-                       p->now.kind == ST_TOKEN_STRING || p->now.kind == ST_TOKEN_SUB ||
-                       p->now.kind == ST_TOKEN_PAREN_OPEN || p->now.kind == ST_TOKEN_LIST_OPEN;
+        bool is_word = p->now.kind == ST_TOKEN_NAME && (!st_lang_is_reserved(p->now.start, p->now.length) ||
+                                                        st_parser_is_word(p, "yes") || st_parser_is_word(p, "no"));
+        bool is_item = is_word || p->now.kind == ST_TOKEN_NUMBER || p->now.kind == ST_TOKEN_STRING ||
+                       p->now.kind == ST_TOKEN_SUB || p->now.kind == ST_TOKEN_PAREN_OPEN ||
+                       p->now.kind == ST_TOKEN_LIST_OPEN;
         if (!is_item || (p->now.kind == ST_TOKEN_NAME && p->next.kind == ST_TOKEN_EQUALS)) {
             ST_TRY(close_bracket(p, ST_TOKEN_LIST_CLOSE, "']' or a number", &open));
         }

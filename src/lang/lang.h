@@ -6,7 +6,12 @@
 #include "base/base.h"
 
 /* Limits of a text: the rule 13 of the language. */
-enum { ST_LANG_TEXT_LIMIT = 1 << 20, ST_LANG_DEPTH_LIMIT = 64, ST_LANG_INCLUDE_LIMIT = 8, ST_LANG_LAYER_LIMIT = 100000 };
+enum {
+    ST_LANG_TEXT_LIMIT = 1 << 20,
+    ST_LANG_DEPTH_LIMIT = 64,
+    ST_LANG_INCLUDE_LIMIT = 8,
+    ST_LANG_LAYER_LIMIT = 100000
+};
 
 /* One text and the name it goes by in errors. */
 typedef struct st_source {
@@ -28,14 +33,33 @@ strata_status st_fail_at(strata_error *err, strata_status status, st_place place
 /* ---- the tree; everything lives in the arena it was parsed with ---- */
 
 typedef enum st_expr_kind {
-    ST_EXPR_NUMBER, ST_EXPR_STRING, ST_EXPR_NAME, ST_EXPR_YES, ST_EXPR_NO, ST_EXPR_LIST, /* [a b c] */
-    ST_EXPR_DIMS,                                                                         /* a x b x c */
-    ST_EXPR_UNARY, ST_EXPR_BINARY, ST_EXPR_IF
+    ST_EXPR_NUMBER,
+    ST_EXPR_STRING,
+    ST_EXPR_NAME,
+    ST_EXPR_YES,
+    ST_EXPR_NO,
+    ST_EXPR_LIST, /* [a b c] */
+    ST_EXPR_DIMS, /* a x b x c */
+    ST_EXPR_UNARY,
+    ST_EXPR_BINARY,
+    ST_EXPR_IF
 } st_expr_kind;
 
 typedef enum st_operator {
-    ST_OPERATOR_ADD, ST_OPERATOR_SUB, ST_OPERATOR_MUL, ST_OPERATOR_DIV, ST_OPERATOR_EQ, ST_OPERATOR_NE, ST_OPERATOR_LT,
-    ST_OPERATOR_LE, ST_OPERATOR_GT, ST_OPERATOR_GE, ST_OPERATOR_AND, ST_OPERATOR_OR, ST_OPERATOR_NOT, ST_OPERATOR_NEG
+    ST_OPERATOR_ADD,
+    ST_OPERATOR_SUB,
+    ST_OPERATOR_MUL,
+    ST_OPERATOR_DIV,
+    ST_OPERATOR_EQ,
+    ST_OPERATOR_NE,
+    ST_OPERATOR_LT,
+    ST_OPERATOR_LE,
+    ST_OPERATOR_GT,
+    ST_OPERATOR_GE,
+    ST_OPERATOR_AND,
+    ST_OPERATOR_OR,
+    ST_OPERATOR_NOT,
+    ST_OPERATOR_NEG
 } st_operator;
 
 typedef struct st_expr st_expr;
@@ -43,10 +67,10 @@ struct st_expr {
     st_expr_kind kind;
     st_operator op;
     st_place place;
-    double number;         /* NUMBER */
-    const char *text;      /* STRING, NAME; NUMBER: as written */
-    const st_expr *items;  /* first child: operands, list, dims; IF: condition, then, else */
-    const st_expr *next;   /* next sibling */
+    double number;        /* NUMBER */
+    const char *text;     /* STRING, NAME; NUMBER: as written */
+    const st_expr *items; /* first child: operands, list, dims; IF: condition, then, else */
+    const st_expr *next;  /* next sibling */
     bool in_parentheses;
 };
 
@@ -59,7 +83,13 @@ struct st_arg {
 };
 
 typedef enum st_step_kind {
-    ST_STEP_LAYER, ST_STEP_GROUP, ST_STEP_SIDE, ST_STEP_REPEAT, ST_STEP_IF, ST_STEP_OUTPUT, ST_STEP_TAKE
+    ST_STEP_LAYER,
+    ST_STEP_GROUP,
+    ST_STEP_SIDE,
+    ST_STEP_REPEAT,
+    ST_STEP_IF,
+    ST_STEP_OUTPUT,
+    ST_STEP_TAKE
 } st_step_kind;
 
 typedef struct st_syntax st_syntax;
@@ -74,14 +104,14 @@ struct st_lane {
 struct st_syntax {
     st_step_kind kind;
     st_place place;
-    const char *label;         /* NULL: none */
-    const char *name;          /* LAYER: layer or block; OUTPUT; TAKE */
+    const char *label; /* NULL: none */
+    const char *name;  /* LAYER: layer or block; OUTPUT; TAKE */
     st_place name_place;
-    const st_arg *args;        /* LAYER, SIDE, OUTPUT */
-    const st_lane *lanes;      /* LAYER with branches */
-    const st_expr *condition;  /* IF; REPEAT: the count */
-    const st_syntax *chain;    /* GROUP, SIDE, REPEAT, IF */
-    const st_syntax *otherwise;/* IF's else */
+    const st_arg *args;         /* LAYER, SIDE, OUTPUT */
+    const st_lane *lanes;       /* LAYER with branches */
+    const st_expr *condition;   /* IF; REPEAT: the count */
+    const st_syntax *chain;     /* GROUP, SIDE, REPEAT, IF */
+    const st_syntax *otherwise; /* IF's else */
     const st_syntax *next;
 };
 
@@ -118,14 +148,14 @@ struct st_freeze {
 
 /* A file with everything that it includes, included declarations first. */
 typedef struct st_tree {
-    const st_let *lets;       /* in order; of two with one name the later one counts (the includer's) */
+    const st_let *lets; /* in order; of two with one name the later one counts (the includer's) */
     const st_block *blocks;
     const st_freeze *freezes;
-    const char *network;      /* the including file's network, else an included one's; NULL: none */
+    const char *network; /* the including file's network, else an included one's; NULL: none */
     st_place network_place;
     const st_syntax *chain;
-    const char *description;  /* the comment at the head of the outermost file, '#' taken off; "" */
-    const st_source *source;  /* the outermost file */
+    const char *description; /* the comment at the head of the outermost file, '#' taken off; "" */
+    const st_source *source; /* the outermost file */
 } st_tree;
 
 /* A zoo name or a path; includes are read below the file's own folder. */

@@ -1,5 +1,5 @@
 /* lexer: .net text to tokens, one at a time, each with its place. It knows the shapes of words and numbers and nothing
- * of what they mean; `x` is its only surprise: after a number, or alone, it is the product of dimensions.
+ * of what they mean; `x` is its only surprise: right after a number or ")", or alone, it is the product of dimensions.
  *
  *   NAME   = ( letter | "_" ) { letter | digit | "_" } .       at most 64 characters
  *   NUMBER = digits [ "." digits ] [ "e" [ "+" | "-" ] digits ] .
@@ -366,9 +366,9 @@ strata_status st_lexer_next(st_token *out, st_lexer *lexer, strata_error *err) {
     }
     lexer->line_is_empty = false;
     char c = *lexer->at;
-    bool after_number = lexer->at > lexer->source->text && is_digit(lexer->at[-1]);
-    if (c == 'x' && after_number) {
-        out->kind = ST_TOKEN_CROSS; /* 3x3: a number does not run into a name */
+    bool after_value = lexer->at > lexer->source->text && (is_digit(lexer->at[-1]) || lexer->at[-1] == ')');
+    if (c == 'x' && after_value) {
+        out->kind = ST_TOKEN_CROSS; /* 3x3, (n)x3: a value does not run into a name */
         out->length = 1;
         advance(lexer, 1);
         return STRATA_OK;

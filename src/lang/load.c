@@ -1,6 +1,9 @@
 /* load: where the text of a net comes from: the zoo, a file, the caller; and what `include` may read. An include names
- * a file at or below the folder of the file that includes it, so a stranger's net reads nothing else. Files of the zoo
- * include files of the zoo; a file on disk that includes one which is not there gets the zoo's. */
+ * a file at or below the folder of the file that includes it, through no symbolic link, so a stranger's net reads
+ * nothing else. Files of the zoo include files of the zoo; a file on disk that includes one which is not there gets the
+ * zoo's. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,6 +100,26 @@ static strata_status joined(char **out, st_files *files, const st_source *from, 
     return st_arena_printf(out, files->arena, err, "%.*s%s", folder, from->name, path);
 }
 
+/* Is a part of `name` behind its first `below` characters a symbolic link? Such a part may lead out of the folder. */
+static bool has_link(char *name, size_t below) {
+    bool found = false;
+    for (char *end = name + below; end != NULL && !found;) {
+        end = strchr(end, '/');
+        if (end != NULL) {
+            *end = '\0';
+        }
+        int file = st_sys.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+        found = file < 0 && errno == ELOOP;
+        if (file >= 0) {
+            st_sys.close(file);
+        }
+        if (end != NULL) {
+            *end++ = '/';
+        }
+    }
+    return found;
+}
+
 static strata_status find_include(const st_source **out, st_files *files, const char *path, st_place place,
                                   strata_error *err) {
     char *name;
@@ -105,6 +128,9 @@ static strata_status find_include(const st_source **out, st_files *files, const 
     const st_zoo_file *file = NULL;
     if (!from->is_zoo) {
         strata_error failure = {0};
+        if (has_link(name, strlen(name) - strlen(path))) {
+            return st_fail_at(err, STRATA_SYNTAX, place, "'%s' cannot be included: it is a symbolic link", path);
+        }
         strata_status status = disk_source(out, files->arena, name, &failure);
         if (status == STRATA_OK) {
             return STRATA_OK;

@@ -57,9 +57,9 @@ static int64_t image_pixels(const st_conv_shape *shape) {
 
 /* Which blocks of a large gradient an item takes: of those that fit, the ones for which x and dy are read least often.
  * A group of few pixels touches the counter's other levels often, which then must fit too. */
-static void cut_large(weights_cut *cut, const st_conv_shape *shape, const st_site *site, int64_t n) {
+static void cut_large(weights_cut *cut, const st_conv_shape *shape, const st_site *site) {
     const int64_t unit = taps_of(shape) * ST_BLOCK_C * ST_BLOCK_K * (int64_t)sizeof(st_real);
-    const bool is_short = n / cut->image_groups * image_pixels(shape) < SHORT_GROUP;
+    const bool is_short = site->batch / cut->image_groups * image_pixels(shape) < SHORT_GROUP;
     const int64_t units = st_max(1, (int64_t)site->kernels->gradient_bytes / (is_short ? 2 : 1) / unit);
     const int64_t x = shape->c * shape->in.h * shape->in.w, dy = shape->k * image_pixels(shape);
     int64_t least = INT64_MAX;
@@ -75,11 +75,11 @@ static void cut_large(weights_cut *cut, const st_conv_shape *shape, const st_sit
 }
 
 /* Which blocks of the gradient an item takes. */
-static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_site *site, int64_t n) {
+static void cut_gradient(weights_cut *cut, const st_conv_shape *shape, const st_site *site) {
     cut->k_range = shape->k_blocks;
     cut->c_range = shape->c_blocks;
     if (cut->is_large) {
-        cut_large(cut, shape, site, n);
+        cut_large(cut, shape, site);
     }
     const int64_t groups = shape->groups * (cut->is_large ? 1 : cut->image_groups);
     const int64_t wanted = site->threads > 1 ? 2 * site->threads : 1;
@@ -121,7 +121,7 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     weights_cut cut = {.image_groups = st_image_groups(n), .is_large = is_large(site, shape), .images = 1};
     const int64_t limit = (int64_t)(site->kernels->gradient_band_bytes / sizeof(st_real));
     const st_window *window = &shape->window;
-    cut_gradient(&cut, shape, site, n);
+    cut_gradient(&cut, shape, site);
     cut.panel_columns = (window->q - 1) * window->stride_w + (window->s - 1) * window->dilation_w + 1;
     /* At least the pixels of one visit of all bricks. */
     const int64_t images = n / cut.image_groups, least = st_max(1, BRICK_PIXELS / window->q);
@@ -147,7 +147,8 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     return cut;
 }
 
-/* A call may bring fewer images than the site's batch, and another number of groups: all four are asked. */
+/* A call may bring fewer images than the site's batch, and another number of groups: all four are asked, each with the most
+ * images, which take the most memory. */
 size_t st_conv_weights_thread_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
     size_t most = 0;
