@@ -13,7 +13,7 @@ typedef struct conv_case {
     st_conv_params conv;
     st_fc_params fc;
     st_dims in, out;
-    int64_t n, spare; /* images; how many more the layer is prepared for */
+    int64_t n, spare;                      /* images; how many more the layer is prepared for */
     int64_t in_gap, out_gap, residual_gap; /* elements between pixels that belong to nobody */
     /* Tensors; published order for weights. */
     st_real *x, *y, *residual, *scale, *shift, *dx, *dy, *weight, *bias, *dweight, *dbias;
@@ -141,12 +141,14 @@ static inline bool is_untouched(const char *from, size_t bytes) {
     return true;
 }
 
-/* Gradients in published order go to the case. False where something was written behind the scratch that was asked for. */
+/* Gradients in published order go to the case. False where something was written behind the scratch that was asked for.
+ */
 static inline bool conv_runner_end(conv_runner *runner, conv_case *c) {
     bool is_clean = is_untouched((const char *)runner->call.shared + runner->needs.shared_bytes, 64);
     for (int i = 0; i < st_pool_threads(runner->pool); i++) {
-        is_clean &= is_untouched(runner->thread_scratch + (size_t)i * runner->thread_stride + runner->needs.thread_bytes,
-                                 runner->thread_stride - runner->needs.thread_bytes);
+        is_clean &=
+            is_untouched(runner->thread_scratch + (size_t)i * runner->thread_stride + runner->needs.thread_bytes,
+                         runner->thread_stride - runner->needs.thread_bytes);
     }
     for (int i = 0; i < 2; i++) {
         const size_t count = c->impl->state_count(&runner->site, i);

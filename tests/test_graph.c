@@ -180,7 +180,7 @@ static void test_lenet5_has_its_shapes(void **state) {
     assert_int_equal(find(graph, "c5")->receptive_field, 0);
     assert_string_equal(find(graph, "s2")->text, "avgpool 2x2 stride=2");
     assert_string_equal(graph->outputs[graph->main_output].name, "logits");
-    assert_int_equal(graph->outputs[graph->main_output].loss, ST_LOSS_CROSS_ENTROPY);
+    assert_string_equal(graph->outputs[graph->main_output].loss->name, "cross_entropy");
 }
 
 static void test_paths_are_those_of_published_files(void **state) {

@@ -362,8 +362,8 @@ static strata_status expand_if(st_build *b, const st_frame *frame, st_scope *sco
 /* ---- output and take ---- */
 
 static strata_status check_loss(st_build *b, const st_origin *origin, const st_step_words *words, int value,
-                                st_loss *loss) {
-    *loss = ST_LOSS_NONE;
+                                const st_op **loss) {
+    *loss = NULL;
     if (words->loss == NULL) {
         return STRATA_OK;
     }
@@ -382,20 +382,21 @@ static strata_status check_loss(st_build *b, const st_origin *origin, const st_s
         return status;
     }
     const st_node *node = &b->nodes[value];
-    if (strcmp(words->loss, "cross_entropy") == 0 && strcmp(node->op->name, "softmax") == 0) {
+    if ((node->op->traits & ST_OP_GIVES_PROBABILITIES) != 0) {
         strata_status status = st_build_fail(b, origin->frame, words->loss_place, STRATA_SYNTAX,
-                                             "cross_entropy takes logits, but this value is a softmax");
-        st_error_hint(b->err, "leave out the softmax: cross_entropy contains it, and predictions are softmaxed anyway");
+                                             "%s takes logits, but this value is a softmax", words->loss);
+        st_error_hint(b->err, "leave out the softmax: %s contains it, and predictions are softmaxed anyway",
+                      words->loss);
         return status;
     }
-    *loss = ST_LOSS_CROSS_ENTROPY;
+    *loss = st_layer_table[op_index];
     return st_build_infer_loss(b, origin, op_index, value);
 }
 
 static strata_status expand_output(st_build *b, const st_frame *frame, const st_syntax *step, int value) {
     st_origin origin = {.frame = frame, .step = step};
     st_step_words words;
-    st_loss loss;
+    const st_op *loss;
     ST_TRY(check_input(b, frame, &(st_syntax){.name = "output", .name_place = step->place}, false, value));
     ST_TRY(st_bind_words(&words, b, frame, step));
     if (b->output_count == ST_BUILD_OUTPUTS) {

@@ -32,12 +32,10 @@ typedef struct st_node {
     int use_count; /* nodes and outputs that read the value */
 } st_node;
 
-typedef enum st_loss { ST_LOSS_NONE, ST_LOSS_CROSS_ENTROPY } st_loss;
-
 typedef struct st_output {
     const char *name; /* "logits" */
     int node;
-    st_loss loss;
+    const st_op *loss; /* a layer that IS_LOSS; NULL: none */
     double weight;
     bool is_train_only;
     st_place place;

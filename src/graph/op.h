@@ -145,7 +145,6 @@ typedef struct st_run {
     st_mode mode;
     uint64_t seed;
     int64_t step;          /* of the whole training: with the seed it decides dropout */
-    int64_t first_image;   /* index in the batch of image 0 (for draws), normally 0 */
     const int32_t *labels; /* [n] */
     double label_smoothing;
 } st_run;

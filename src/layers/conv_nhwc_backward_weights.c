@@ -147,8 +147,8 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     return cut;
 }
 
-/* A call may bring fewer images than the site's batch, and another number of groups: all four are asked, each with the most
- * images, which take the most memory. */
+/* A call may bring fewer images than the site's batch, and another number of groups: all four are asked, each with the
+ * most images, which take the most memory. */
 size_t st_conv_weights_thread_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
     size_t most = 0;

@@ -255,7 +255,8 @@ static item_memory lay_out(const st_dense_cut *cut, void *scratch) {
 static bool may_stream(const st_dense *dense) {
     const int64_t line = 64 / (int64_t)sizeof(st_real);
     const size_t bytes = (size_t)(dense->n * dense->p * dense->q * dense->y_pixel) * sizeof(st_real);
-    return bytes >= dense->kernels->stream_bytes && (uintptr_t)dense->y % 64 == 0 && dense->y_pixel % line == 0;
+    return bytes >= dense->kernels->stream_bytes && (uintptr_t)dense->y % 64 == 0 && dense->y_pixel % line == 0 &&
+           dense->y_row % line == 0 && dense->y_image % line == 0;
 }
 
 static st_brgemm problem_of(const st_dense *dense, const item_memory *memory, int64_t run_count) {

@@ -43,7 +43,7 @@ static void draw_image(const st_call *call, int64_t image, uint8_t *mask, int64_
     const st_run *run = call->run;
     uint64_t stream = call->site->stream;
     uint64_t key = st_rng_bits(run->seed, stream, (uint64_t)run->step);
-    key = st_rng_bits(key, stream, (uint64_t)(run->first_image + image));
+    key = st_rng_bits(key, stream, (uint64_t)image);
     uint64_t limit = (uint64_t)(rate_of(call) * 4294967296.0);
     int64_t count = call->out.dims.h * call->out.dims.w * call->out.dims.c;
     for (int64_t i = 0; i < count; i += 2) {
@@ -108,7 +108,7 @@ static void reference(const st_call *call) {
     uint64_t stream = call->site->stream;
     uint64_t step_key = st_rng_bits(call->run->seed, stream, (uint64_t)call->run->step);
     for (int64_t n = 0; n < call->run->n; n++) {
-        uint64_t key = st_rng_bits(step_key, stream, (uint64_t)(call->run->first_image + n));
+        uint64_t key = st_rng_bits(step_key, stream, (uint64_t)n);
         const st_real *x = (const st_real *)call->in[0].data + n * count;
         st_real *y = (st_real *)call->out.data + n * count;
         for (int64_t i = 0; i < count; i++) {

@@ -17,15 +17,6 @@ static bool is_alive(const st_plan *plan, const st_node *node) {
     return plan->options.mode == ST_MODE_TRAIN || !node->is_train_only;
 }
 
-static const st_op *loss_op(void) {
-    for (size_t i = 0; st_layer_table[i] != NULL; i++) {
-        if ((st_layer_table[i]->traits & ST_OP_IS_LOSS) != 0) {
-            return st_layer_table[i];
-        }
-    }
-    return NULL;
-}
-
 static strata_status make_site(st_planner *planner, const st_node *node, st_layout layout, const int *in_values,
                                st_site *site) {
     const st_plan *plan = planner->plan;
@@ -99,10 +90,13 @@ static strata_status choose_layout(st_planner *planner) {
             return STRATA_OK;
         }
     }
-    const st_op *loss = loss_op();
-    if (has_spatial && loss != NULL && loss->impl[ST_LAYOUT_LANES] != NULL) {
-        plan->layout = ST_LAYOUT_LANES;
+    for (int i = 0; i < plan->graph->output_count; i++) {
+        const st_op *loss = plan->graph->outputs[i].loss;
+        if (loss != NULL && loss->impl[ST_LAYOUT_LANES] == NULL) {
+            return STRATA_OK;
+        }
     }
+    plan->layout = has_spatial ? ST_LAYOUT_LANES : ST_LAYOUT_NHWC;
     return STRATA_OK;
 }
 
@@ -244,10 +238,6 @@ static strata_status add_loss(fuse_state *state, int output_index) {
     st_planner *planner = state->planner;
     st_plan *plan = planner->plan;
     const st_output *output = &plan->graph->outputs[output_index];
-    const st_op *op = loss_op();
-    if (op == NULL || op->impl[plan->layout] == NULL) {
-        return st_fail(planner->err, STRATA_UNSUPPORTED, "this build has no loss layer");
-    }
     int *in = NULL;
     st_dims *dims = NULL;
     bool *flat = NULL;
@@ -261,7 +251,7 @@ static strata_status add_loss(fuse_state *state, int output_index) {
     flat[0] = true;
     st_step *step = &plan->steps[plan->step_count++];
     *step = (st_step){.node = &plan->graph->nodes[output->node],
-                      .impl = op->impl[plan->layout],
+                      .impl = output->loss->impl[plan->layout],
                       .value = -1,
                       .in = in,
                       .residual = -1,
@@ -370,7 +360,7 @@ strata_status st_plan_fuse(st_planner *planner) {
     }
     for (int i = 0; i < graph->output_count; i++) {
         bool counts = plan->options.mode == ST_MODE_TRAIN || i == graph->main_output;
-        if (graph->outputs[i].loss == ST_LOSS_CROSS_ENTROPY && counts) {
+        if (graph->outputs[i].loss != NULL && counts) {
             ST_TRY(add_loss(&state, i));
         }
     }

@@ -58,7 +58,7 @@ static void print_step(st_text *text, const st_plan *plan, int index) {
         const st_output *output = &plan->graph->outputs[step->output];
         st_text_add(text, "%s", output->name);
         st_text_pad(text, column + 22);
-        st_text_add(text, "cross-entropy of %s, weight %g\n", step->node->path, output->weight);
+        st_text_add(text, "%s of %s, weight %g\n", output->loss->name, step->node->path, output->weight);
         return;
     }
     st_text_add(text, "%s", step->node->path);

@@ -40,7 +40,7 @@ static strata_status evaluate_batches(evaluation *state, size_t count, strata_er
 static strata_status check_fit(const strata_model *model, const strata_dataset *data, strata_error *err) {
     const st_graph *graph = model->core->graph;
     size_t count = strata_dataset_class_count(data);
-    ST_FAIL_IF(graph->outputs[graph->main_output].loss == ST_LOSS_NONE, err, STRATA_INVALID,
+    ST_FAIL_IF(graph->outputs[graph->main_output].loss == NULL, err, STRATA_INVALID,
                "the output '%s' has no loss to measure", graph->outputs[graph->main_output].name);
     ST_FAIL_IF(count != model->class_count, err, STRATA_SHAPE, "the net has %zu outputs, the data %zu classes",
                model->class_count, count);

@@ -94,10 +94,10 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
                "the model was built for another optimizer");
     bool has_loss = false;
     for (int i = 0; i < model->core->graph->output_count; i++) {
-        has_loss = has_loss || model->core->graph->outputs[i].loss != ST_LOSS_NONE;
+        has_loss = has_loss || model->core->graph->outputs[i].loss != NULL;
     }
     const st_output *main_output = &model->core->graph->outputs[model->core->graph->main_output];
-    ST_FAIL_IF(!has_loss || main_output->loss == ST_LOSS_NONE, err, STRATA_INVALID,
+    ST_FAIL_IF(!has_loss || main_output->loss == NULL, err, STRATA_INVALID,
                "the output '%s' has no loss: write `output %s loss=cross_entropy`", main_output->name,
                main_output->name);
     ST_FAIL_IF(strata_dataset_count(trainer->data, STRATA_TRAIN) == 0, err, STRATA_INVALID,

@@ -1,4 +1,4 @@
-strata help nets | grep '^lenet5 '
+strata help nets | grep '^lenet5 ' | tr -s ' '
 strata help nets | tail -n 1
 strata help train | head -n 1
 strata help conv | head -n 1
