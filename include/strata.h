@@ -65,8 +65,9 @@ STRATA_API const char *strata_built_with(void);
 typedef struct strata_runtime strata_runtime; /* threads and the set of kernels */
 
 typedef struct strata_options {
-    int threads;     /* 0: as many as the process may use */
-    const char *isa; /* "portable", "avx2", "avx512"; NULL: the environment's STRATA_ISA, else the best that runs here */
+    int threads; /* 0: as many as the process may use */
+    const char
+        *isa; /* "portable", "avx2", "avx512"; NULL: the environment's STRATA_ISA, else the best that runs here */
 } strata_options;
 
 STRATA_API strata_status strata_runtime_create(strata_runtime **out, const strata_options *options, strata_error *err);
@@ -93,17 +94,17 @@ typedef struct strata_shape {
 } strata_shape;
 
 typedef struct strata_layer_info {
-    const char *name;     /* path, such as "layer1.0.conv2"; lent by the net */
-    const char *op;       /* the word in the .net file: "conv" */
-    const char *text;     /* the layer as the file writes it: "conv 5x5 6"; blocks and knobs resolved */
+    const char *name; /* path, such as "layer1.0.conv2"; lent by the net */
+    const char *op;   /* the word in the .net file: "conv" */
+    const char *text; /* the layer as the file writes it: "conv 5x5 6"; blocks and knobs resolved */
     strata_shape output;
-    bool is_flat;         /* the output has no height and width: show `channels` alone */
-    bool is_train_only;   /* in a side head that is gone at inference */
-    int depth;            /* nesting of scopes */
-    bool follows;         /* its one input is the value of the layer listed just before it */
-    const char *block;    /* path of the outermost block call or labelled group around it, "" without one; lent */
-    int64_t parameters;   /* trained numbers of this layer */
-    int64_t statistics;   /* running means and variances */
+    bool is_flat;          /* the output has no height and width: show `channels` alone */
+    bool is_train_only;    /* in a side head that is gone at inference */
+    int depth;             /* nesting of scopes */
+    bool follows;          /* its one input is the value of the layer listed just before it */
+    const char *block;     /* path of the outermost block call or labelled group around it, "" without one; lent */
+    int64_t parameters;    /* trained numbers of this layer */
+    int64_t statistics;    /* running means and variances */
     int64_t multiply_adds; /* one picture, forward */
     int64_t receptive_field, receptive_stride; /* in input pixels; 0 when the value has no position */
 } strata_layer_info;
@@ -113,7 +114,7 @@ typedef struct strata_net_info {
     const char *description; /* the comment at the head of its file, lines kept; "" without one */
     strata_shape input;
     int64_t parameters, statistics, multiply_adds; /* as layer_info, summed over what `for_training` shows */
-    int64_t class_count;     /* channels of the main output */
+    int64_t class_count;                           /* channels of the main output */
     size_t layer_count;
 } strata_net_info;
 
@@ -148,16 +149,16 @@ STRATA_API strata_status strata_help_layer(char **out, const char *name, strata_
 typedef struct strata_model strata_model; /* a net with weights and a plan for one batch size */
 
 typedef struct strata_build_options {
-    int64_t batch;       /* pictures at once; 0: 64 */
-    bool train;          /* with gradients and optimizer state */
+    int64_t batch;         /* pictures at once; 0: 64 */
+    bool train;            /* with gradients and optimizer state */
     const char *optimizer; /* "sgd" or "adamw": how much state each weight has; NULL: "sgd" */
-    uint64_t seed;       /* of the initial weights and dropout */
-    const char *freeze;  /* paths whose weights stay as they are, "conv1 layer1", or NULL */
+    uint64_t seed;         /* of the initial weights and dropout */
+    const char *freeze;    /* paths whose weights stay as they are, "conv1 layer1", or NULL */
 } strata_build_options;
 
 typedef struct strata_memory {
-    uint64_t weights_bytes;     /* parameters and statistics, as kept for computing */
-    uint64_t gradients_bytes;   /* of the weights */
+    uint64_t weights_bytes;   /* parameters and statistics, as kept for computing */
+    uint64_t gradients_bytes; /* of the weights */
     uint64_t optimizer_bytes;
     uint64_t activations_bytes; /* values and their gradients, packed by lifetime */
     uint64_t scratch_bytes;     /* all threads */
@@ -226,10 +227,10 @@ typedef struct strata_dataset strata_dataset; /* labelled pictures in parts: tra
 typedef enum strata_part { STRATA_TRAIN, STRATA_VAL, STRATA_TEST, STRATA_PART_COUNT } strata_part;
 
 typedef struct strata_data_options {
-    double hold_out;   /* share of the training pictures to hold out as val where the data has none; stratified, from
-                          the seed; 0: none */
+    double hold_out; /* share of the training pictures to hold out as val where the data has none; stratified, from
+                        the seed; 0: none */
     uint64_t seed;
-    size_t limit;      /* the first so many training pictures only; 0: all */
+    size_t limit; /* the first so many training pictures only; 0: all */
 } strata_data_options;
 
 /* `path`: a folder or file, or a known name ("fashion-mnist", "mnist") where that data is installed. What is there is
@@ -237,7 +238,7 @@ typedef struct strata_data_options {
 STRATA_API strata_status strata_dataset_open(strata_dataset **out, const char *path, const strata_data_options *options,
                                              strata_error *err);
 STRATA_API const char *strata_dataset_name(const strata_dataset *data);
-STRATA_API const char *strata_dataset_kind(const strata_dataset *data);            /* "IDX, gzip" */
+STRATA_API const char *strata_dataset_kind(const strata_dataset *data);               /* "IDX, gzip" */
 STRATA_API size_t strata_dataset_count(const strata_dataset *data, strata_part part); /* 0: no such part */
 STRATA_API bool strata_dataset_was_held_out(const strata_dataset *data);
 STRATA_API strata_shape strata_dataset_shape(const strata_dataset *data);
@@ -257,42 +258,42 @@ typedef struct strata_trainer strata_trainer; /* a model, its data, its optimize
 
 /* Zero in a field means: the default in brackets. */
 typedef struct strata_train_options {
-    int64_t epochs;          /* [10] */
-    const char *optimizer;   /* "sgd" | "adamw"; as the model was built */
-    double learning_rate;    /* [0.05 sgd, 0.001 adamw] */
-    double momentum;         /* [0.9]; negative: none */
+    int64_t epochs;        /* [10] */
+    const char *optimizer; /* "sgd" | "adamw"; as the model was built */
+    double learning_rate;  /* [0.05 sgd, 0.001 adamw] */
+    double momentum;       /* [0.9]; negative: none */
     bool nesterov;
-    double weight_decay;     /* [0]; not applied to biases and batch normalisation */
-    const char *schedule;    /* "constant" | "step" | "cosine" | "onecycle" [onecycle] */
-    double step_every;       /* step: epochs between two drops [a third of all] */
-    double step_factor;      /* step: what each drop multiplies by [0.1] */
-    double warmup;           /* epochs of linear warm-up [0; onecycle: 0.3 of all] */
-    double label_smoothing;  /* [0] */
-    uint64_t seed;           /* order of the pictures */
+    double weight_decay;    /* [0]; not applied to biases and batch normalisation */
+    const char *schedule;   /* "constant" | "step" | "cosine" | "onecycle" [onecycle] */
+    double step_every;      /* step: epochs between two drops [a third of all] */
+    double step_factor;     /* step: what each drop multiplies by [0.1] */
+    double warmup;          /* epochs of linear warm-up [0; onecycle: 0.3 of all] */
+    double label_smoothing; /* [0] */
+    uint64_t seed;          /* order of the pictures */
 } strata_train_options;
 
 typedef struct strata_step_info {
-    int64_t epoch;           /* from 1 */
+    int64_t epoch;            /* from 1 */
     int64_t step, step_count; /* within the epoch; step counts the batches done */
-    int64_t images;          /* done in this epoch */
-    double loss, top1;       /* mean over this epoch so far */
+    int64_t images;           /* done in this epoch */
+    double loss, top1;        /* mean over this epoch so far */
     double learning_rate;
-    bool epoch_done;         /* this batch was the epoch's last: strata_trainer_end_epoch comes next */
+    bool epoch_done; /* this batch was the epoch's last: strata_trainer_end_epoch comes next */
 } strata_step_info;
 
 typedef struct strata_metrics {
     int64_t count, correct;
-    double loss, top1, top5; /* top5 is 1 where there are at most 5 classes */
+    double loss, top1, top5;  /* top5 is 1 where there are at most 5 classes */
     double calibration_error; /* expected calibration error over 15 equal bins (Guo et al. 2017) */
 } strata_metrics;
 
 typedef struct strata_epoch_info {
-    int64_t epoch;           /* from 1 */
-    double loss, top1;       /* training */
+    int64_t epoch;     /* from 1 */
+    double loss, top1; /* training */
     bool has_val;
     strata_metrics val;
-    bool is_best;            /* best val top-1 so far (lower loss decides a tie); without val: always */
-    bool done;               /* this was the last epoch */
+    bool is_best; /* best val top-1 so far (lower loss decides a tie); without val: always */
+    bool done;    /* this was the last epoch */
 } strata_epoch_info;
 
 /* model built with train; data and model outlive the trainer. Takes the class names and the preparation of pictures

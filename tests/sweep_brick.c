@@ -64,6 +64,12 @@ static float float_of(uint32_t bits) {
     return x;
 }
 
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static uint32_t draw_float_bits(uint64_t random, int64_t least_exponent, int64_t most_exponent) {
     const uint64_t exponent =
         (uint64_t)(least_exponent + 127) + (random >> 40) % (uint64_t)(most_exponent - least_exponent + 1);
@@ -106,9 +112,9 @@ static void check_fma(uint64_t count) {
     for (uint64_t i = 0; sizeof(st_real) == 4 && i < count; i++) {
         float x[3];
         draw_hard(x, i);
-        const float found = (float)st_real_fma((st_real)x[0], (st_real)x[1], (st_real)x[2]),
-                    expected = fmaf(x[0], x[1], x[2]);
-        if (memcmp(&found, &expected, sizeof found) != 0 && !(isnan(found) && isnan(expected))) {
+        const float found = (float)st_real_fma((st_real)x[0], (st_real)x[1], (st_real)x[2]);
+        const float expected = fmaf(x[0], x[1], x[2]);
+        if (bits_of(found) != bits_of(expected) && !(isnan(found) && isnan(expected))) {
             fail_msg("fma(%a, %a, %a) is %a, not %a", (double)x[0], (double)x[1], (double)x[2], (double)found,
                      (double)expected);
         }

@@ -7,8 +7,8 @@
  *
  * Small gradients: an item is one group of images; partial gradients are merged in the next phase. Large ones: an item
  * is a block of the gradient that stays in L2 and takes all groups, their sums kept as a binary counter and added
- * before the brick stores. Both give the same bits. x and dy are copied where that costs less than rows that alias in
- * L1.
+ * before the brick stores. Both give the same bits. x is copied band by band as in forward; dy where that costs less
+ * than pixels that lie far apart.
  *
  * n image, c channel of x, k channel of y, r s kernel rows and columns, p q rows and columns of y. */
 #include <string.h>

@@ -13,7 +13,12 @@
 
 #include "layers/conv_nhwc.h"
 
-enum { FLAT_PIXELS = 196, ALIAS_CHANNELS = 2048, COPY_GAP = 16, TILES_BYTES = 14 * 1024 };
+enum {
+    FLAT_PIXELS = 196,       /* of an item without a copy */
+    ALIAS_CHANNELS = 2048,   /* pixels so far apart fall on each other in L1: copied, */
+    COPY_GAP = 16,           /* with this much between them */
+    TILES_BYTES = 14 * 1024, /* of pixels that stay in L1 while all blocks of weights pass */
+};
 
 /* ---- cutting ---- */
 
