@@ -52,6 +52,19 @@ static void pictures_part(const char *folder, const char *part, uint32_t count, 
     fclose(file);
 }
 
+/* The first two training labels change places. */
+static void pictures_swap_labels(const char *folder) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/train-labels-idx1-ubyte", folder);
+    FILE *file = fopen(path, "r+b");
+    if (file == NULL || fseek(file, 8, SEEK_SET) != 0) {
+        abort();
+    }
+    fputc(1, file);
+    fputc(0, file);
+    fclose(file);
+}
+
 /* A new folder; the path is the caller's. */
 static void pictures_make(char folder[64], uint32_t train, uint32_t test, uint32_t side, uint32_t classes) {
     const char *base = getenv("TMPDIR");

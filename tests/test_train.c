@@ -159,6 +159,18 @@ static void test_resume_refuses_another_run(void **state) {
     setup frozen = make(SMALL, NULL, 2, "sgd", "c");
     assert_int_equal(strata_trainer_resume(frozen.trainer, path, &err), STRATA_INVALID);
     unmake(&frozen);
+    static char other_net[1024];
+    (void)snprintf(other_net, sizeof other_net, "%s", SMALL);
+    memcpy(strstr(other_net, "tanh"), "relu", 4); /* the same shapes */
+    setup relu = make(other_net, NULL, 2, "sgd", NULL);
+    assert_int_equal(strata_trainer_resume(relu.trainer, path, &err), STRATA_INVALID);
+    assert_non_null(strstr(err.message, "its net says"));
+    unmake(&relu);
+    pictures_swap_labels(folder); /* as many pictures, other labels */
+    setup moved = make(SMALL, NULL, 2, "sgd", NULL);
+    assert_int_equal(strata_trainer_resume(moved.trainer, path, &err), STRATA_INVALID);
+    unmake(&moved);
+    pictures_part(folder, "train", 200, 16, 10);
 }
 
 static void test_checkpoint_with_a_changed_bit_is_refused(void **state) {

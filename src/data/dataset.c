@@ -353,6 +353,20 @@ size_t strata_dataset_class_size(const strata_dataset *data, strata_part which, 
                : 0;
 }
 
+void st_data_fingerprint(const strata_dataset *data, char out[65]) {
+    st_sha256 sha;
+    st_sha256_begin(&sha);
+    for (int p = STRATA_TRAIN; p <= STRATA_VAL; p++) {
+        const part *of = &data->parts[p];
+        for (size_t i = 0; i < of->count; i++) {
+            uint8_t label = label_at(of, i);
+            st_sha256_add(&sha, &label, 1);
+        }
+        st_sha256_add(&sha, "|", 1);
+    }
+    st_sha256_end(&sha, out);
+}
+
 size_t st_data_picture_bytes(const strata_dataset *data) {
     return data->picture_bytes;
 }

@@ -40,9 +40,9 @@ static strata_status parse_let(st_parser *p, st_let **out) {
     return STRATA_OK;
 }
 
-/* path = NAME { "." ( NAME | NUMBER ) } , without spaces. */
+/* path = ( NAME | NUMBER ) { "." ( NAME | NUMBER ) } , without spaces. */
 static strata_status parse_path(st_parser *p, const char **out, st_place *place) {
-    if (p->now.kind != ST_TOKEN_NAME) {
+    if (p->now.kind != ST_TOKEN_NAME && p->now.kind != ST_TOKEN_NUMBER) {
         return st_parser_unexpected(p, "a path such as conv1 or layer1.0");
     }
     *place = st_parser_place(p, &p->now);

@@ -47,6 +47,11 @@ strata_status st_parser_unexpected(st_parser *p, const char *what) {
 }
 
 strata_status st_parser_take_name(st_parser *p, const char *what, const char **out, st_place *place) {
+    if (p->now.length == 1 && p->now.start[0] == 'x') {
+        return st_fail_at(p->err, STRATA_SYNTAX, st_parser_place(p, &p->now),
+                          "expected %s, found 'x', which is the sign between sizes: nothing can have it as a name",
+                          what);
+    }
     if (p->now.kind != ST_TOKEN_NAME) {
         return st_parser_unexpected(p, what);
     }

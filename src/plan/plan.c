@@ -49,6 +49,12 @@ static void print_dims(st_text *text, st_dims dims) {
     }
 }
 
+/* Two spaces where the column is taken already. */
+static void next_column(st_text *text, size_t column) {
+    st_text_add(text, "  ");
+    st_text_pad(text, column);
+}
+
 static void print_step(st_text *text, const st_plan *plan, int index) {
     static const char *const activations[] = {"", " + relu", " + tanh", " + sigmoid"};
     const st_step *step = &plan->steps[index];
@@ -65,11 +71,11 @@ static void print_step(st_text *text, const st_plan *plan, int index) {
     st_text_pad(text, column + 22);
     st_text_add(text, "%s%s%s%s", step->node->text, step->affine != NULL ? " + bn folded" : "",
                 step->residual >= 0 ? " + residual" : "", activations[step->activation]);
-    st_text_pad(text, column + 60);
+    next_column(text, column + 82);
     st_view view;
     size_t offset = st_plan_locate(plan, step->value, false, &view);
     print_dims(text, view.dims);
-    st_text_pad(text, column + 74);
+    next_column(text, column + 96);
     if (plan->slots[step->value].parent >= 0) {
         st_text_add(text, "slice of %s", plan->graph->nodes[plan->slots[step->value].parent].path);
     } else {
@@ -88,7 +94,7 @@ void st_plan_text(st_text *text, const st_plan *plan) {
     st_text_add(text, "plan of %s for %s: batch %" PRId64 ", %s layout, %d steps in %d segments\n", plan->graph->name,
                 plan->options.mode == ST_MODE_TRAIN ? "training" : "inference", plan->options.batch,
                 plan->layout == ST_LAYOUT_LANES ? "image-lane" : "NHWC", plan->step_count, plan->segment_count);
-    st_text_add(text, "step  layer                 what runs as one                      output        where\n");
+    st_text_add(text, "step  layer                 what runs as one                                            output        where\n");
     for (int i = 0; i < plan->step_count; i++) {
         print_step(text, plan, i);
     }

@@ -70,7 +70,14 @@ static uint64_t bits_of(double x) {
     return bits;
 }
 
-static void add_classes(st_text *text, const strata_model *model) {
+/* The texts of the metadata; all with the same arguments, so that a resume can compare them one by one. */
+static void add_net(st_text *text, const strata_model *model, const st_recipe *recipe) {
+    (void)recipe;
+    st_text_add(text, "%s", model->net->text);
+}
+
+static void add_classes(st_text *text, const strata_model *model, const st_recipe *recipe) {
+    (void)recipe;
     st_text_add(text, "[");
     for (size_t i = 0; model->classes != NULL && i < model->class_count; i++) {
         st_text_add(text, "%s", i > 0 ? ", " : "");
@@ -79,7 +86,9 @@ static void add_classes(st_text *text, const strata_model *model) {
     st_text_add(text, "]");
 }
 
-static void add_preparation(st_text *text, const st_preparation *preparation) {
+static void add_prepared(st_text *text, const strata_model *model, const st_recipe *recipe) {
+    (void)recipe;
+    const st_preparation *preparation = &model->core->preparation;
     st_dims size = preparation->picture;
     st_text_add(text, "{\"height\": %" PRId64 ", \"width\": %" PRId64 ", \"channels\": %" PRId64, size.h, size.w,
                 size.c);
@@ -103,8 +112,8 @@ static void add_place(st_text *text, const st_place_in_run *place) {
                 bits_of(place->loss_sum), bits_of(place->best_top1), bits_of(place->best_loss));
 }
 
-/* What the run is, as one line: a resume must say the same. */
-static void add_recipe(st_text *text, const st_recipe *recipe, const st_model *core) {
+static void add_run(st_text *text, const strata_model *model, const st_recipe *recipe) {
+    const st_model *core = model->core;
     size_t tensors = 0, numbers = 0;
     for (size_t i = 0; i < core->parameter_count; i++) {
         tensors += core->parameters[i].is_trained;
@@ -115,8 +124,10 @@ static void add_recipe(st_text *text, const st_recipe *recipe, const st_model *c
                 recipe->optimizer == ST_OPTIMIZER_ADAMW ? "adamw" : "sgd", recipe->learning_rate, recipe->momentum,
                 recipe->nesterov ? " nesterov" : "", recipe->weight_decay, recipe->label_smoothing,
                 st_schedule_name(recipe->schedule), recipe->step_every, recipe->step_factor, recipe->warmup);
-    st_text_add(text, "%" PRId64 " epochs, batch %" PRId64 ", seed %" PRIu64 ", %zu numbers trained in %zu tensors",
-                recipe->epochs, core->options.batch, recipe->seed, numbers, tensors);
+    st_text_add(text,
+                "%" PRId64 " epochs, batch %" PRId64 ", seed %" PRIu64
+                ", %zu numbers trained in %zu tensors, labels %.12s",
+                recipe->epochs, core->options.batch, recipe->seed, numbers, tensors, recipe->data);
 }
 
 typedef struct save_state {
@@ -150,13 +161,13 @@ static strata_status add_pairs(save_state *state, const st_place_in_run *place, 
     st_text_add(&text, "%d", STRATA_NUMERICS);
     ST_TRY(add_pair(state, "strata.numerics", &text, err));
     text = (st_text){0};
-    st_text_add(&text, "%s", model->net->text);
+    add_net(&text, model, recipe);
     ST_TRY(add_pair(state, "strata.net", &text, err));
     text = (st_text){0};
-    add_classes(&text, model);
+    add_classes(&text, model, recipe);
     ST_TRY(add_pair(state, "strata.classes", &text, err));
     text = (st_text){0};
-    add_preparation(&text, &model->core->preparation);
+    add_prepared(&text, model, recipe);
     ST_TRY(add_pair(state, "strata.preparation", &text, err));
     st_sha256_begin(&sha);
     hash_parameters(&sha, model->core, -1);
@@ -172,7 +183,7 @@ static strata_status add_pairs(save_state *state, const st_place_in_run *place, 
         add_place(&text, place);
         ST_TRY(add_pair(state, "strata.place", &text, err));
         text = (st_text){0};
-        add_recipe(&text, recipe, model->core);
+        add_run(&text, model, recipe);
         ST_TRY(add_pair(state, "strata.recipe", &text, err));
     }
     return STRATA_OK;
@@ -546,7 +557,31 @@ static strata_status check_extra(const load_state *state, strata_error *err) {
     return STRATA_OK;
 }
 
-static strata_status check_run(const st_weights *weights, const st_recipe *recipe, const st_model *core,
+/* One text of the metadata against what this run would write. The message shows where they begin to differ. */
+static strata_status check_same(const st_weights *weights, const char *key, const char *what,
+                                void (*add)(st_text *, const strata_model *, const st_recipe *),
+                                const strata_model *model, const st_recipe *recipe, strata_error *err) {
+    st_text text = {0};
+    char *own = NULL;
+    const char *written = st_weights_metadata(weights, key);
+    add(&text, model, recipe);
+    ST_TRY(st_text_finish(&own, &text, err));
+    strata_status status = STRATA_OK;
+    if (written == NULL || strcmp(own, written) != 0) {
+        size_t same = 0;
+        while (written != NULL && written[same] != '\0' && written[same] == own[same]) {
+            same++;
+        }
+        size_t from = same > 12 ? same - 12 : 0;
+        status = st_fail_file(err, STRATA_INVALID, weights->file.path,
+                              "it belongs to another run: its %s says '...%.32s', this run's '...%.32s'", what,
+                              written != NULL ? written + from : "", own + from);
+    }
+    strata_text_free(own);
+    return status;
+}
+
+static strata_status check_run(const st_weights *weights, const st_recipe *recipe, const strata_model *model,
                                strata_error *err) {
     const char *numerics = st_weights_metadata(weights, "strata.numerics");
     const char *written = st_weights_metadata(weights, "strata.recipe");
@@ -560,23 +595,16 @@ static strata_status check_run(const st_weights *weights, const st_recipe *recip
                             "it was computed with numerics %s, this program has %s: the bits would differ", numerics,
                             expected);
     }
-    st_text text = {0};
-    char *own = NULL;
-    add_recipe(&text, recipe, core);
-    ST_TRY(st_text_finish(&own, &text, err));
-    strata_status status = STRATA_OK;
-    if (strcmp(own, written) != 0) {
-        status = st_fail_file(err, STRATA_INVALID, weights->file.path, "it belongs to another run: %s; this one is %s",
-                              written, own);
-    }
-    strata_text_free(own);
-    return status;
+    ST_TRY(check_same(weights, "strata.net", "net", add_net, model, recipe, err));
+    ST_TRY(check_same(weights, "strata.classes", "classes", add_classes, model, recipe, err));
+    ST_TRY(check_same(weights, "strata.preparation", "pictures", add_prepared, model, recipe, err));
+    return check_same(weights, "strata.recipe", "run", add_run, model, recipe, err);
 }
 
 static strata_status load(load_state *state, st_place_in_run *place, const st_recipe *recipe, strata_error *err) {
     st_place_in_run found = {0};
     if (place != NULL) {
-        ST_TRY(check_run(state->weights, recipe, state->model->core, err));
+        ST_TRY(check_run(state->weights, recipe, state->model, err));
         ST_TRY(read_place(&found, state->weights, state->arena, err));
     }
     ST_TRY(check_extra(state, err));

@@ -50,6 +50,7 @@ typedef struct st_recipe {
     double learning_rate, momentum, weight_decay, label_smoothing, step_every, step_factor, warmup;
     bool nesterov;
     uint64_t seed;
+    char data[65]; /* st_data_fingerprint of what it learns from */
 } st_recipe;
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);
 strata_status st_optimizer_parse(st_optimizer *out, const char *name, strata_error *err); /* NULL: sgd */

@@ -77,8 +77,12 @@ static strata_status take_preparation(strata_trainer *trainer, strata_error *err
 static strata_status take_classes(strata_trainer *trainer, strata_error *err) {
     strata_model *model = trainer->model;
     size_t count = strata_dataset_class_count(trainer->data);
-    ST_FAIL_IF(count != model->class_count, err, STRATA_SHAPE, "the net has %zu outputs, the data %zu classes",
-               model->class_count, count);
+    if (count != model->class_count) {
+        strata_status status =
+            st_fail(err, STRATA_SHAPE, "the net has %zu outputs, the data %zu classes", model->class_count, count);
+        st_error_hint(err, "where the net has a knob for it: --set classes=%zu", count);
+        return status;
+    }
     ST_TRY(st_arena_alloc(&model->classes, model->arena, count, sizeof *model->classes, err));
     for (size_t i = 0; i < count; i++) {
         const char *name = strata_dataset_class(trainer->data, i);
@@ -110,6 +114,7 @@ static strata_status build(strata_trainer *trainer, const strata_train_options *
     ST_TRY(check_fit(trainer, err));
     ST_TRY(take_classes(trainer, err));
     ST_TRY(take_preparation(trainer, err));
+    st_data_fingerprint(trainer->data, trainer->recipe.data);
     int64_t batch = trainer->model->core->options.batch;
     trainer->count = strata_dataset_count(trainer->data, STRATA_TRAIN);
     trainer->epoch_steps = ((int64_t)trainer->count + batch - 1) / batch;
