@@ -87,10 +87,18 @@ static int measure(measurement *m, const arguments *a) {
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
     strata_build_options build = {.batch = a->batch, .train = a->train, .seed = (uint64_t)a->common.seed};
-    if (strata_net_load(&m->net, a->common.items[0], a->common.settings.bytes, &err) != STRATA_OK ||
-        strata_runtime_create(&m->runtime, &runtime, &err) != STRATA_OK ||
-        strata_model_build(&m->model, m->runtime, m->net, &build, &err) != STRATA_OK) {
-        return report(&err);
+    int status = net_open(&m->net, a->common.items[0], &a->common);
+    if (status == DONE && strata_runtime_create(&m->runtime, &runtime, &err) != STRATA_OK) {
+        status = report(&err);
+    }
+    if (status == DONE) {
+        status = memory_check(a->train ? "training" : "running", m->runtime, m->net, &build);
+    }
+    if (status == DONE && strata_model_build(&m->model, m->runtime, m->net, &build, &err) != STRATA_OK) {
+        status = report(&err);
+    }
+    if (status != DONE) {
+        return status;
     }
     strata_net_info net;
     strata_net_info_get(m->net, a->train, &net);
@@ -137,7 +145,7 @@ static const arguments defaults = {.batch = 64, .seconds = 2};
 const command command_bench = {
     .name = "bench",
     .summary = "images a second, GFLOP/s and the share of this machine's peak",
-    .usage = "bench NET",
+    .usage = "bench NET\nbench RUN",
     .about = "Runs a network on noise, again and again, and shows the best and the median run\n"
              "beside the peak of this machine, measured in the same minute.",
     .examples = "bench lenet5 | forward, batch 64\n"
@@ -148,6 +156,6 @@ const command command_bench = {
     .arguments_size = sizeof(arguments),
     .least_items = 1,
     .most_items = 1,
-    .items = "one network",
+    .items = "one network or run",
     .run = run,
 };

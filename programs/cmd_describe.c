@@ -163,8 +163,8 @@ static void print_memory(const strata_memory *m) {
 static void print_padding(const strata_net_info *info) {
     strata_shape in = info->input;
     if (in.height <= 64 && in.width <= 64 && in.height > 4 && in.width > 4) {
-        printf("smaller pictures are padded: %lldx%lld by 2 on each side\n", (long long)in.height - 4,
-               (long long)in.width - 4);
+        printf("pictures smaller than %lldx%lld are padded on each side%s\n", (long long)in.height,
+               (long long)in.width, in.height == 32 && in.width == 32 ? ": 28x28 by 2" : "");
     }
 }
 
@@ -193,7 +193,18 @@ static void print_text(const subject_net *s, const arguments *a) {
     }
 }
 
-static void print_json(const subject_net *s, const arguments *a) {
+static void add_memory(json *j, const strata_memory *m) {
+    json_count(j, "memory_bytes", (int64_t)m->total_bytes);
+    json_count(j, "weights_bytes", (int64_t)m->weights_bytes);
+    json_count(j, "gradients_bytes", (int64_t)m->gradients_bytes);
+    json_count(j, "optimizer_bytes", (int64_t)m->optimizer_bytes);
+    json_count(j, "activations_bytes", (int64_t)m->activations_bytes);
+    json_count(j, "scratch_bytes", (int64_t)m->scratch_bytes);
+    json_count(j, "batch_bytes", (int64_t)m->batch_bytes);
+}
+
+/* `plan`: its text, or NULL. */
+static void print_json(const subject_net *s, const arguments *a, const char *plan) {
     json j = {0};
     int64_t field = 0;
     json_open(&j, NULL, '{');
@@ -210,7 +221,7 @@ static void print_json(const subject_net *s, const arguments *a) {
     json_count(&j, "multiply_adds", s->info.multiply_adds);
     json_count(&j, "batch", a->batch);
     json_bool(&j, "training", a->train);
-    json_count(&j, "memory_bytes", (int64_t)(a->train ? s->train : s->infer).total_bytes);
+    add_memory(&j, a->train ? &s->train : &s->infer);
     json_open(&j, "layers", '[');
     for (size_t i = 0; i < s->info.layer_count; i++) {
         strata_layer_info layer;
@@ -236,19 +247,26 @@ static void print_json(const subject_net *s, const arguments *a) {
     }
     json_close(&j, ']');
     json_count(&j, "receptive_field", field);
+    if (plan != NULL) {
+        json_text(&j, "plan", plan);
+    }
     json_close(&j, '}');
     json_print(&j);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
-static int print_plan(const subject_net *s, const strata_build_options *build) {
+static int print_plan(const subject_net *s, const arguments *a, const strata_build_options *build) {
     strata_error err;
     char *plan;
     if (strata_model_plan_text(&plan, s->runtime, s->net, build, &err) != STRATA_OK) {
         return report(&err);
     }
-    fputs(plan, stdout);
+    if (a->common.json) {
+        print_json(s, a, plan);
+    } else {
+        fputs(plan, stdout);
+    }
     strata_text_free(plan);
     return DONE;
 }
@@ -257,8 +275,11 @@ static int describe(subject_net *s, const arguments *a) {
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
     strata_build_options build = {.batch = a->batch, .optimizer = a->optimizer, .freeze = a->freeze};
-    if (strata_net_load(&s->net, a->common.items[0], a->common.settings.bytes, &err) != STRATA_OK ||
-        strata_runtime_create(&s->runtime, &runtime, &err) != STRATA_OK ||
+    int status = net_open(&s->net, a->common.items[0], &a->common);
+    if (status != DONE) {
+        return status;
+    }
+    if (strata_runtime_create(&s->runtime, &runtime, &err) != STRATA_OK ||
         strata_model_memory(&s->infer, s->runtime, s->net, &build, &err) != STRATA_OK) {
         return report(&err);
     }
@@ -267,15 +288,15 @@ static int describe(subject_net *s, const arguments *a) {
     if (strata_model_memory(&s->train, s->runtime, s->net, &build, &err) != STRATA_OK) {
         return report(&err);
     }
-    if (a->common.json) {
-        print_json(s, a);
-        return DONE;
-    }
     if (a->plan) {
         build.train = a->train;
-        return print_plan(s, &build);
+        return print_plan(s, a, &build);
     }
-    print_text(s, a);
+    if (a->common.json) {
+        print_json(s, a, NULL);
+    } else {
+        print_text(s, a);
+    }
     return DONE;
 }
 
@@ -307,10 +328,10 @@ static const arguments defaults = {.batch = 64, .optimizer = "sgd"};
 const command command_describe = {
     .name = "describe",
     .summary = "layers, shapes, parameters, multiply-adds, memory of a network",
-    .usage = "describe NET",
+    .usage = "describe NET\ndescribe RUN",
     .about = "Shows a network layer by layer: what each is, what comes out, how many numbers\n"
              "it learns, how much it computes for one picture; and the memory that training\n"
-             "would take. NET is a built-in name (see help nets), a .net file or a checkpoint.",
+             "would take. NET is a built-in name (see help nets), a .net file, a checkpoint or a run.",
     .examples = "describe lenet5 | a built-in network\n"
                 "describe lenet5 --set classes=26 | with a knob of its file turned\n"
                 "describe lenet5 --train --batch 256 | what training takes, part by part\n"
@@ -321,6 +342,6 @@ const command command_describe = {
     .arguments_size = sizeof(arguments),
     .least_items = 1,
     .most_items = 1,
-    .items = "one network",
+    .items = "one network or run",
     .run = run,
 };

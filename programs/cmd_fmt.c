@@ -1,6 +1,8 @@
 /* strata fmt: the tidy form of a .net file. Comments and meaning stay. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "program.h"
 
@@ -15,6 +17,32 @@ static strata_status read_net(char **out, size_t *length, const char *path, stra
     return file_read(out, length, strcmp(path, "-") == 0 ? "/dev/stdin" : path, MOST_BYTES, err);
 }
 
+/* Behind a link is the file that is meant, and it keeps its mode. */
+static strata_status write_net(const char *path, const char *tidy, strata_error *err) {
+    char *target = realpath(path, NULL);
+    struct stat before;
+    bool has_mode = target != NULL && stat(target, &before) == 0;
+    strata_status status = strata_file_write(target != NULL ? target : path, tidy, strlen(tidy), err);
+    if (status == STRATA_OK && has_mode && chmod(target, before.st_mode & 07777) != 0) {
+        warn("%s has lost its mode: %s", path, strerror(errno));
+    }
+    free(target);
+    return status;
+}
+
+static void print_tidy(const char *path, const char *tidy, const arguments *a) {
+    if (!a->common.json) {
+        fputs(tidy, stdout);
+        return;
+    }
+    json j = {0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "file", path);
+    json_text(&j, "text", tidy);
+    json_close(&j, '}');
+    json_print(&j);
+}
+
 /* One file: 0, or an exit status after saying why. *is_tidy: it was already. */
 static int format_file(const char *path, const arguments *a, bool *is_tidy) {
     strata_error err;
@@ -27,9 +55,9 @@ static int format_file(const char *path, const arguments *a, bool *is_tidy) {
     if (status == STRATA_OK) {
         *is_tidy = strlen(tidy) == length && memcmp(tidy, bytes, length) == 0;
         if (a->in_place && !*is_tidy) {
-            status = strata_file_write(path, tidy, strlen(tidy), &err);
+            status = write_net(path, tidy, &err);
         } else if (!a->in_place && !a->check) {
-            fputs(tidy, stdout);
+            print_tidy(path, tidy, a);
         }
         strata_text_free(tidy);
     }

@@ -96,7 +96,7 @@ static int predict_picture(work *w, const char *file) {
 static int run(void *all) {
     const arguments *a = all;
     work w = {.a = a, .table = {.alignment = "llrl", .column_count = 4}};
-    int status = subject_open(&w.subject, a->common.items[0], a->weights, &a->common, 1);
+    int status = subject_open(&w.subject, a->common.items[0], a->weights, &a->common, 1, "running");
     if (status != DONE) {
         return status;
     }

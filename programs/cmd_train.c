@@ -148,38 +148,13 @@ static void print_facts(const training *t) {
     print_plan(t);
 }
 
-/* What will not fit is refused before the first step, with the batch that would. */
-static int check_memory(const training *t) {
+static void print_memory(const training *t) {
     uint64_t have = memory_free();
-    strata_build_options options = build_options(t->plan);
-    if (t->memory.total_bytes <= have) {
-        if (have == UINT64_MAX) {
-            print_fact("memory", "%s predicted", bytes_text(t->memory.total_bytes).s);
-        } else {
-            print_fact("memory", "%s predicted of %s free", bytes_text(t->memory.total_bytes).s, bytes_text(have).s);
-        }
-        return DONE;
+    if (have == UINT64_MAX) {
+        print_fact("memory", "%s predicted", bytes_text(t->memory.total_bytes).s);
+    } else {
+        print_fact("memory", "%s predicted of %s free", bytes_text(t->memory.total_bytes).s, bytes_text(have).s);
     }
-    strata_net_info net;
-    strata_net_info_get(t->net, true, &net);
-    fail("training %s at batch %s needs %s, this machine has %s free", net.name, count_text(t->plan->batch).s,
-         bytes_text(t->memory.total_bytes).s, bytes_text(have).s);
-    strata_memory smaller = {0};
-    int64_t batch = 1;
-    while (batch < t->plan->batch) {
-        batch *= 2;
-    }
-    for (batch /= 2; batch >= 1; batch /= 2) {
-        options.batch = batch;
-        if (strata_model_memory(&smaller, t->runtime, t->net, &options, NULL) == STRATA_OK &&
-            smaller.total_bytes <= have) {
-            fprintf(stderr, "  batch %s needs %s: --batch %lld\n", count_text(batch).s,
-                    bytes_text(smaller.total_bytes).s, (long long)batch);
-            return FAILED;
-        }
-    }
-    fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
-    return FAILED;
 }
 
 /* ---- from a plan to a trainer ----------------------------------------------------------------------------------- */
@@ -208,10 +183,11 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     plan->val_count = val;
     plan->test_count = test;
     print_facts(t);
-    int status = check_memory(t);
+    int status = memory_check("training", t->runtime, t->net, &build);
     if (status != DONE) {
         return status;
     }
+    print_memory(t);
     strata_train_options options = train_options(plan);
     bool is_begun = checkpoint != NULL && path_exists(checkpoint); /* not when it was killed before its first step */
     if (strata_model_build(&t->model, t->runtime, t->net, &build, &err) != STRATA_OK ||
@@ -419,6 +395,9 @@ static int run_resume(const arguments *a) {
     }
     if (found == STRATA_OK && t.log.result == NULL) {
         found = run_lock(a->resume, &err);
+        if (found == STRATA_OK) {
+            found = run_sweep(a->resume, &err);
+        }
     }
     if (found != STRATA_OK) {
         status = report(&err);

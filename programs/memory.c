@@ -1,5 +1,5 @@
-/* How much memory this process can still get, and how much it has used: asked before a run begins, so that what will
- * not fit is refused with a sentence and not by the system's killer. Linux: /proc and control groups (1 and 2). */
+/* How much memory this process can still get, and how much it has used: asked before a model is built, so that what
+ * will not fit is refused with a sentence and not by the system's killer. Linux: /proc and control groups (1 and 2). */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,4 +109,35 @@ uint64_t memory_free(void) {
 uint64_t memory_peak(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
+                 const strata_build_options *options) {
+    strata_error err;
+    strata_memory need;
+    uint64_t have = memory_free();
+    if (strata_model_memory(&need, runtime, net, options, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    if (need.total_bytes <= have) {
+        return DONE;
+    }
+    strata_net_info info;
+    strata_net_info_get(net, options->train, &info);
+    fail("%s %s at batch %s needs %s, this machine has %s free", doing, info.name, count_text(options->batch).s,
+         bytes_text(need.total_bytes).s, bytes_text(have).s);
+    strata_build_options smaller = *options;
+    smaller.batch = 1;
+    while (smaller.batch < options->batch) {
+        smaller.batch *= 2;
+    }
+    for (smaller.batch /= 2; smaller.batch >= 1; smaller.batch /= 2) {
+        if (strata_model_memory(&need, runtime, net, &smaller, NULL) == STRATA_OK && need.total_bytes <= have) {
+            fprintf(stderr, "  batch %s needs %s: --batch %lld\n", count_text(smaller.batch).s,
+                    bytes_text(need.total_bytes).s, (long long)smaller.batch);
+            return FAILED;
+        }
+    }
+    fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
+    return FAILED;
 }

@@ -66,7 +66,7 @@ void terminal_begin(const char *program, const char *color);
 void terminal_mode(bool is_json, bool is_quiet);
 const char *program_name(void); /* as a shell would have to call it again */
 bool terminal_is_live(void);
-void print_bold(const char *s);    /* on stdout, where colours are shown */
+void print_bold(FILE *to, const char *s); /* bold on a stdout that shows colours */
 void print_heading(const char *s); /* the same as a line; nothing when quiet or JSON */
 
 /* "net      lenet5, ...": a label of nine columns, the rest folded at 80. Nothing when quiet or JSON. */
@@ -82,6 +82,8 @@ int report(const strata_error *err);
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line on stderr about what does not change the exit status. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* True, and says why once, when stdout does not take what is written to it. */
 bool output_failed(void);
 int finish_output(int status);
@@ -170,7 +172,9 @@ extern const command *const command_table[]; /* ends with NULL */
 /* Parses and runs: exit status. `argv` without the command's own name. */
 int command_run(const command *self, int count, char **argv);
 bool option_was_given(const command *self, const common *arguments, const char *name);
-void print_command_help(const command *self);
+void print_command_help(FILE *to, const command *self);
+/* The help on a command, as text or with --json. */
+void show_command_help(const command *self, bool as_json);
 void print_overview(FILE *to);
 int print_version(void);
 const command *find_command(const char *name);
@@ -234,6 +238,8 @@ strata_status run_make_at(const char *folder, strata_error *err);
 strata_status run_lock(const char *folder, strata_error *err);
 /* Removes what an earlier run left, run.txt first: without it the rest is no run. */
 strata_status run_clear(const char *folder, strata_error *err);
+/* Removes what processes that were killed had half written; only for who holds the folder. */
+strata_status run_sweep(const char *folder, strata_error *err);
 strata_status run_plan_write(const run_plan *plan, const char *folder, strata_error *err);
 strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *err);
 strata_status run_log_read(run_log *log, const char *folder, strata_error *err);
@@ -257,6 +263,9 @@ strata_status svg_confusion(const char *path, const char *title, const int64_t *
  * where none of them says. */
 uint64_t memory_free(void);
 uint64_t memory_peak(void); /* of this process so far */
+/* What will not fit is refused before it is built, with a batch that would. `doing`: "training". Exit status. */
+int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
+                 const strata_build_options *options);
 
 /* ---- subject.c: the model that eval and predict look at --------------------------------------------------------- */
 
@@ -267,9 +276,12 @@ typedef struct subject {
     run_plan plan;
 } subject;
 
+/* The network that `what` names: a name, a file, a checkpoint, or a run folder. Exit status. */
+int net_open(strata_net **out, const char *what, const common *arguments);
 /* `what`: a run folder (its best weights), a checkpoint, or a net with `weights`. 0, or the exit status after saying
- * why. */
-int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch);
+ * why. `doing` is for the refusal of what will not fit. */
+int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
+                 const char *doing);
 void subject_close(subject *s);
 
 /* ---- training.c: the course of a training run ------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* The run folder: run.txt and net.net (what repeats the run), log.jsonl (a line per epoch, then the result), and a lock
  * that says which process writes there. What the library does not write itself goes through strata_file_write, or, for
  * the log, is appended in one piece; every return value is looked at. */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -160,18 +162,51 @@ strata_status run_lock(const char *folder, strata_error *err) {
     return status; /* the descriptor stays open, and with it the lock, until the process ends */
 }
 
-strata_status run_clear(const char *folder, strata_error *err) {
-    static const char *const files[] = {"run.txt",   "last.safetensors", "best.safetensors", "log.jsonl",
+static const char *const run_files[] = {"run.txt",   "last.safetensors", "best.safetensors", "log.jsonl",
                                         "curve.svg", "confusion.svg",    "net.net"};
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        char *path = path_join(folder, files[i]);
-        strata_status status = unlink(path) == 0 || errno == ENOENT ? STRATA_OK : fill_errno(err, path, "remove");
-        free(path);
+
+/* Whether `name` is a file of a run that strata_file_write had not finished: FILE.part-PROCESS-NUMBER. */
+static bool is_half_written(const char *name) {
+    for (size_t i = 0; i < COUNT_OF(run_files); i++) {
+        size_t length = strlen(run_files[i]);
+        if (strncmp(name, run_files[i], length) == 0 && strncmp(name + length, ".part-", 6) == 0) {
+            const char *numbers = name + length + 6;
+            return isdigit((unsigned char)numbers[0]) && numbers[strspn(numbers, "0123456789-")] == '\0';
+        }
+    }
+    return false;
+}
+
+static strata_status remove_file(const char *folder, const char *name, strata_error *err) {
+    char *path = path_join(folder, name);
+    strata_status status = unlink(path) == 0 || errno == ENOENT ? STRATA_OK : fill_errno(err, path, "remove");
+    free(path);
+    return status;
+}
+
+strata_status run_sweep(const char *folder, strata_error *err) {
+    DIR *list = opendir(folder);
+    if (list == NULL) {
+        return fill_errno(err, folder, "list");
+    }
+    strata_status status = STRATA_OK;
+    for (struct dirent *e = readdir(list); e != NULL && status == STRATA_OK; e = readdir(list)) {
+        if (is_half_written(e->d_name)) {
+            status = remove_file(folder, e->d_name, err);
+        }
+    }
+    closedir(list);
+    return status;
+}
+
+strata_status run_clear(const char *folder, strata_error *err) {
+    for (size_t i = 0; i < COUNT_OF(run_files); i++) {
+        strata_status status = remove_file(folder, run_files[i], err);
         if (status != STRATA_OK) {
             return status;
         }
     }
-    return STRATA_OK;
+    return run_sweep(folder, err);
 }
 
 /* ---- run.txt ---------------------------------------------------------------------------------------------------- */

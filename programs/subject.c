@@ -16,20 +16,38 @@ static bool is_binary(const char *path) {
     return memchr(head, '\0', length) != NULL;
 }
 
-static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch) {
+int net_open(strata_net **out, const char *what, const common *arguments) {
+    strata_error err;
+    char *path = path_is_folder(what) ? path_join(what, "net.net") : take_copy(what, strlen(what));
+    int status = DONE;
+    run_plan plan = {0};
+    if ((path_is_folder(what) && run_plan_read(&plan, what, &err) != STRATA_OK) ||
+        strata_net_load(out, path, arguments->settings.bytes, &err) != STRATA_OK) {
+        status = report(&err);
+    }
+    free(plan.file);
+    free(path);
+    return status;
+}
+
+static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch, const char *doing) {
     strata_error err;
     strata_net *net;
     if (strata_net_load(&net, what, arguments->settings.bytes, &err) != STRATA_OK) {
         return report(&err);
     }
-    int status = DONE;
+    strata_build_options build = {.batch = batch};
+    int status;
     if (weights == NULL) {
         status = refuse("%s is a network without weights: --weights FILE, or a run or a checkpoint in its place", what);
-    } else if (strata_model_build(&out->model, out->runtime, net, &(strata_build_options){.batch = batch}, &err) !=
-                   STRATA_OK ||
-               strata_model_load(out->model, weights, &err) != STRATA_OK) {
+    } else {
+        status = memory_check(doing, out->runtime, net, &build);
+    }
+    if (status == DONE && (strata_model_build(&out->model, out->runtime, net, &build, &err) != STRATA_OK ||
+                           strata_model_load(out->model, weights, &err) != STRATA_OK)) {
         status = report(&err);
-    } else if (strata_model_preparation(out->model)[0] == '\0') {
+    }
+    if (status == DONE && strata_model_preparation(out->model)[0] == '\0') {
         status = fail("%s does not say how its pictures were prepared; a checkpoint of strata does", weights);
     }
     strata_net_free(net);
@@ -37,33 +55,42 @@ static int open_net(subject *out, const char *what, const char *weights, const c
 }
 
 static int open_checkpoint(subject *out, const char *path, const char *weights, const common *arguments,
-                           int64_t batch) {
+                           int64_t batch, const char *doing) {
     strata_error err;
     if (arguments->settings.length > 0) {
         return refuse("--set changes a network; %s has one with weights that fit it", path);
     }
-    if (strata_model_open(&out->model, out->runtime, path, &(strata_build_options){.batch = batch}, &err) !=
-            STRATA_OK ||
+    strata_net *net;
+    if (strata_net_load(&net, path, NULL, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    strata_build_options build = {.batch = batch};
+    int status = memory_check(doing, out->runtime, net, &build);
+    strata_net_free(net);
+    if (status != DONE) {
+        return status;
+    }
+    if (strata_model_open(&out->model, out->runtime, path, &build, &err) != STRATA_OK ||
         (weights != NULL && strata_model_load(out->model, weights, &err) != STRATA_OK)) {
         return report(&err);
     }
     return DONE;
 }
 
-static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch) {
+static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch, const char *doing) {
     strata_error err;
     if (run_plan_read(&out->plan, folder, &err) != STRATA_OK) {
         return report(&err);
     }
     out->is_run = true;
     char *best = path_join(folder, "best.safetensors");
-    int status = path_exists(best) ? open_checkpoint(out, best, weights, arguments, batch)
+    int status = path_exists(best) ? open_checkpoint(out, best, weights, arguments, batch, doing)
                                    : fail("%s has no best.safetensors: its first epoch has not ended", folder);
     free(best);
     return status;
 }
 
-int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch) {
+int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch, const char *doing) {
     *out = (subject){0};
     strata_error err;
     strata_options options = runtime_options(arguments);
@@ -71,11 +98,11 @@ int subject_open(subject *out, const char *what, const char *weights, const comm
     if (strata_runtime_create(&out->runtime, &options, &err) != STRATA_OK) {
         status = report(&err);
     } else if (path_is_folder(what)) {
-        status = open_run(out, what, weights, arguments, batch);
+        status = open_run(out, what, weights, arguments, batch, doing);
     } else if (is_binary(what)) {
-        status = open_checkpoint(out, what, weights, arguments, batch);
+        status = open_checkpoint(out, what, weights, arguments, batch, doing);
     } else {
-        status = open_net(out, what, weights, arguments, batch);
+        status = open_net(out, what, weights, arguments, batch, doing);
     }
     if (status != DONE) {
         subject_close(out);

@@ -89,10 +89,12 @@ static strata_status read_offsets(head *from, uint64_t offsets[2], strata_error 
 static strata_status check_extent(const head *from, st_tensor *tensor, const uint64_t offsets[2], strata_error *err) {
     size_t bytes = 0;
     if (offsets[0] > offsets[1] || offsets[1] > from->data_length) {
-        return st_fail_file(err, STRATA_FORMAT, from->file,
-                            "tensor '%s': data_offsets %llu to %llu, expected to lie in the %llu bytes of data",
-                            tensor->name, (unsigned long long)offsets[0], (unsigned long long)offsets[1],
-                            (unsigned long long)from->data_length);
+        strata_status status = st_fail_file(
+            err, STRATA_FORMAT, from->file,
+            "tensor '%s': data_offsets %llu to %llu, expected to lie in the %llu bytes of data", tensor->name,
+            (unsigned long long)offsets[0], (unsigned long long)offsets[1], (unsigned long long)from->data_length);
+        st_error_hint(err, "a file that was cut looks like this: its end is missing");
+        return status;
     }
     if (!st_size_mul(tensor->count, st_stored_size(tensor->stored), &bytes) || bytes != offsets[1] - offsets[0]) {
         return st_fail_file(err, STRATA_FORMAT, from->file,
