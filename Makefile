@@ -120,7 +120,8 @@ SWEEP_PARTS := $(filter-out $(SWEEP_MAINS),$(SWEEPS))
 FUZZ        := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
-PROGRAMS_tsan   := $(PROGRAMS_asan)
+THREADED        := test_base test_data test_train
+PROGRAMS_tsan   := $(THREADED)
 PROGRAMS_arm64  := $(filter test_%,$(PROGRAMS_asan))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
 PROGRAMS_fuzz   := $(FUZZ:tests/fuzz/%.c=%)
@@ -156,7 +157,9 @@ SUBMAKE := $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)
 .PHONY: check check-long check-build
 check: check-build ## build with sanitizers, run every test, end in one line that counts them
 	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' sh scripts/run-tests
-check-long: check-build ## check, with every fault, more kills, the thread sanitizer and a minute of fuzzing for each reader
+check-long: check-build ## check, with every fault, the thread sanitizer and a minute of fuzzing for each reader
+	@echo 'building: thread sanitizer'
+	@$(SUBMAKE) -s VARIANT=tsan BUILD=$(BUILD)/tsan $(THREADED:%=$(BUILD)/tsan/tests/%)
 	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' sh scripts/run-tests --long
 	@$(MAKE) --no-print-directory fuzz
 check-build:

@@ -163,8 +163,8 @@ static void print_memory(const strata_memory *m) {
 static void print_padding(const strata_net_info *info) {
     strata_shape in = info->input;
     if (in.height <= 64 && in.width <= 64 && in.height > 4 && in.width > 4) {
-        printf("pictures smaller than %lldx%lld are padded on each side%s\n", (long long)in.height,
-               (long long)in.width, in.height == 32 && in.width == 32 ? ": 28x28 by 2" : "");
+        printf("pictures smaller than %lldx%lld are padded on each side%s\n", (long long)in.height, (long long)in.width,
+               in.height == 32 && in.width == 32 ? ": 28x28 by 2" : "");
     }
 }
 
@@ -331,7 +331,7 @@ const command command_describe = {
     .usage = "describe NET\ndescribe RUN",
     .about = "Shows a network layer by layer: what each is, what comes out, how many numbers\n"
              "it learns, how much it computes for one picture; and the memory that training\n"
-             "would take. NET is a built-in name (see help nets), a .net file, a checkpoint or a run.",
+             "would take. NET is a built-in name (see help nets), a .net file or a checkpoint.",
     .examples = "describe lenet5 | a built-in network\n"
                 "describe lenet5 --set classes=26 | with a knob of its file turned\n"
                 "describe lenet5 --train --batch 256 | what training takes, part by part\n"

@@ -311,7 +311,7 @@ const command command_eval = {
              "also gets confusion.svg.",
     .examples = "eval runs/lenet5-1 | the test part\n"
                 "eval runs/lenet5-1 --part val | where it was chosen\n"
-                "eval runs/lenet5-1/best.safetensors --data fashion-mnist | the file alone\n"
+                "eval runs/lenet5-1/best.safetensors --data fashion-mnist\n"
                 "eval runs/lenet5-1 --json | for a program",
     .options = options,
     .defaults = &defaults,

@@ -1,4 +1,5 @@
 /* strata help: commands, layers, the zoo; and --version. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "program.h"
@@ -62,15 +63,60 @@ static int print_zoo(bool as_json) {
     return DONE;
 }
 
-static int print_layer(const char *name) {
-    strata_error err;
-    char *help;
-    if (strata_help_layer(&help, name, &err) != STRATA_OK) {
-        return report(&err);
+/* A help text as it is, or {"topic", "text"}. */
+static void show_text(const char *topic, const char *help, bool as_json) {
+    if (!as_json) {
+        fputs(help, stdout);
+        return;
     }
-    fputs(help, stdout);
-    strata_text_free(help);
-    return DONE;
+    json j = {0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "topic", topic);
+    json_text(&j, "text", help);
+    json_close(&j, '}');
+    json_print(&j);
+}
+
+/* What is printed for people is caught for programs. `self` NULL: the overview. */
+void show_command_help(const command *self, bool as_json) {
+    char *bytes = NULL;
+    size_t length = 0;
+    FILE *to = as_json ? open_memstream(&bytes, &length) : stdout;
+    if (to != NULL && self != NULL) {
+        print_command_help(to, self);
+    } else if (to != NULL) {
+        print_overview(to);
+    }
+    if (as_json) {
+        if (to == NULL || fclose(to) != 0) {
+            exit(fail("out of memory"));
+        }
+        show_text(self != NULL ? self->name : "", bytes, true);
+        free(bytes);
+    }
+}
+
+/* A word of the language that is no layer, or a built-in network; false when `topic` is neither. */
+static bool explain_word(const char *topic, bool as_json) {
+    static const char *const words[] = {"include", "let",  "freeze", "block", "network", "side", "repeat", "if", "then",
+                                        "else",    "take", "output", "and",   "or",      "not",  "yes",    "no"};
+    text help = {0};
+    for (size_t i = 0; i < COUNT_OF(words) && help.length == 0; i++) {
+        if (strcmp(topic, words[i]) == 0) {
+            text_add(&help, "%s is a word of the .net language, not a layer: docs/language.md explains it\n", topic);
+        }
+    }
+    for (size_t i = 0; i < strata_zoo_count() && help.length == 0; i++) {
+        if (strcmp(topic, strata_zoo_name(i)) == 0) {
+            text_add(&help, "%s is a built-in network: %s describe %s\n", topic, program_name(), topic);
+        }
+    }
+    bool is_known = help.length > 0;
+    if (is_known) {
+        show_text(topic, help.bytes, as_json);
+    }
+    text_free(&help);
+    return is_known;
 }
 
 /* Not a command and not a layer: the nearest of all there is. */
@@ -92,29 +138,30 @@ static int refuse_topic(const char *topic, const strata_error *err) {
 
 static int run(void *all) {
     const arguments *a = all;
+    bool as_json = a->common.json;
     if (a->common.item_count == 0) {
-        print_overview(stdout);
+        show_command_help(NULL, as_json);
         return DONE;
     }
     const char *topic = a->common.items[0];
-    if (strcmp(topic, "layers") == 0) {
-        return print_layer(NULL);
-    }
     if (strcmp(topic, "nets") == 0) {
-        return print_zoo(a->common.json);
+        return print_zoo(as_json);
     }
     if (find_command(topic) != NULL) {
-        print_command_help(find_command(topic));
+        show_command_help(find_command(topic), as_json);
         return DONE;
     }
     strata_error err;
     char *help;
-    if (strata_help_layer(&help, topic, &err) == STRATA_OK) {
-        fputs(help, stdout);
+    if (strata_help_layer(&help, strcmp(topic, "layers") == 0 ? NULL : topic, &err) == STRATA_OK) {
+        show_text(topic, help, as_json);
         strata_text_free(help);
         return DONE;
     }
-    return err.status == STRATA_MISSING ? refuse_topic(topic, &err) : report(&err);
+    if (err.status != STRATA_MISSING) {
+        return report(&err);
+    }
+    return explain_word(topic, as_json) ? DONE : refuse_topic(topic, &err);
 }
 
 static const option options[] = {{OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0}};

@@ -240,7 +240,7 @@ int command_run(const command *self, int count, char **argv) {
         terminal_begin(program_name(), arguments->color);
         terminal_mode(arguments->json, arguments->quiet);
         if (arguments->help) {
-            print_command_help(self);
+            show_command_help(self, arguments->json);
         } else {
             status = self->run(arguments);
         }
@@ -258,7 +258,7 @@ strata_options runtime_options(const common *arguments) {
 /* ---- help ------------------------------------------------------------------------------------------------------- */
 
 /* "train NET | what for" lines, the second halves aligned. */
-static void print_lines(const char *lines, const char *start) {
+static void print_lines(FILE *to, const char *lines, const char *start) {
     int widest = 0;
     for (const char *at = lines; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n') {
         int width = (int)strcspn(at, "|\n");
@@ -267,14 +267,15 @@ static void print_lines(const char *lines, const char *start) {
     for (const char *at = lines; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n') {
         int width = (int)strcspn(at, "|\n");
         if (at[width] == '|') {
-            printf("%s%-*.*s %.*s\n", start, widest, width, at, (int)strcspn(at + width + 2, "\n"), at + width + 2);
+            fprintf(to, "%s%-*.*s %.*s\n", start, widest, width, at, (int)strcspn(at + width + 2, "\n"),
+                    at + width + 2);
         } else {
-            printf("%s%.*s\n", start, width, at);
+            fprintf(to, "%s%.*s\n", start, width, at);
         }
     }
 }
 
-static void print_options(const option *list) {
+static void print_options(FILE *to, const option *list) {
     for (; list->kind != OPTION_END; list++) {
         if (list->kind == OPTION_LATER) {
             continue;
@@ -286,30 +287,30 @@ static void print_options(const option *list) {
         snprintf(name, sizeof name, "%s--%s%s%s", letter, list->name, list->value != NULL ? " " : "",
                  list->value != NULL ? list->value : "");
         if (strlen(name) > 26) {
-            printf("  %s\n  %-26s  %s\n", name, "", list->help);
+            fprintf(to, "  %s\n  %-26s  %s\n", name, "", list->help);
         } else {
-            printf("  %-26s  %s\n", name, list->help);
+            fprintf(to, "  %-26s  %s\n", name, list->help);
         }
     }
 }
 
-void print_command_help(const command *self) {
+void print_command_help(FILE *to, const command *self) {
     char start[600];
-    printf("%s\n\n", self->about);
+    fprintf(to, "%s\n\n", self->about);
     snprintf(start, sizeof start, "  %s ", program_name());
-    print_lines(self->usage, start);
-    printf("\n");
-    print_bold("Examples");
-    printf("\n");
-    print_lines(self->examples, start);
-    printf("\n");
+    print_lines(to, self->usage, start);
+    fprintf(to, "\n");
+    print_bold(to, "Examples");
+    fprintf(to, "\n");
+    print_lines(to, self->examples, start);
+    fprintf(to, "\n");
     if (self->options->kind != OPTION_END) {
-        print_bold("Options");
-        printf("\n");
-        print_options(self->options);
-        printf("\n");
+        print_bold(to, "Options");
+        fprintf(to, "\n");
+        print_options(to, self->options);
+        fprintf(to, "\n");
     }
-    print_bold("On every command");
-    printf("\n");
-    print_options(common_options);
+    print_bold(to, "On every command");
+    fprintf(to, "\n");
+    print_options(to, common_options);
 }

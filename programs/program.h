@@ -67,7 +67,7 @@ void terminal_mode(bool is_json, bool is_quiet);
 const char *program_name(void); /* as a shell would have to call it again */
 bool terminal_is_live(void);
 void print_bold(FILE *to, const char *s); /* bold on a stdout that shows colours */
-void print_heading(const char *s); /* the same as a line; nothing when quiet or JSON */
+void print_heading(const char *s);        /* the same as a line; nothing when quiet or JSON */
 
 /* "net      lenet5, ...": a label of nine columns, the rest folded at 80. Nothing when quiet or JSON. */
 void print_fact(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -173,7 +173,7 @@ extern const command *const command_table[]; /* ends with NULL */
 int command_run(const command *self, int count, char **argv);
 bool option_was_given(const command *self, const common *arguments, const char *name);
 void print_command_help(FILE *to, const command *self);
-/* The help on a command, as text or with --json. */
+/* The help on a command, or, NULL, the overview: as text or, with --json, as {"topic", "text"}. */
 void show_command_help(const command *self, bool as_json);
 void print_overview(FILE *to);
 int print_version(void);

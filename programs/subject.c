@@ -30,7 +30,8 @@ int net_open(strata_net **out, const char *what, const common *arguments) {
     return status;
 }
 
-static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch, const char *doing) {
+static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
+                    const char *doing) {
     strata_error err;
     strata_net *net;
     if (strata_net_load(&net, what, arguments->settings.bytes, &err) != STRATA_OK) {
@@ -54,8 +55,8 @@ static int open_net(subject *out, const char *what, const char *weights, const c
     return status;
 }
 
-static int open_checkpoint(subject *out, const char *path, const char *weights, const common *arguments,
-                           int64_t batch, const char *doing) {
+static int open_checkpoint(subject *out, const char *path, const char *weights, const common *arguments, int64_t batch,
+                           const char *doing) {
     strata_error err;
     if (arguments->settings.length > 0) {
         return refuse("--set changes a network; %s has one with weights that fit it", path);
@@ -77,7 +78,8 @@ static int open_checkpoint(subject *out, const char *path, const char *weights, 
     return DONE;
 }
 
-static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch, const char *doing) {
+static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch,
+                    const char *doing) {
     strata_error err;
     if (run_plan_read(&out->plan, folder, &err) != STRATA_OK) {
         return report(&err);
@@ -90,7 +92,8 @@ static int open_run(subject *out, const char *folder, const char *weights, const
     return status;
 }
 
-int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch, const char *doing) {
+int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
+                 const char *doing) {
     *out = (subject){0};
     strata_error err;
     strata_options options = runtime_options(arguments);

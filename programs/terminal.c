@@ -51,13 +51,13 @@ bool terminal_is_live(void) {
     return screen.is_terminal && !screen.is_silent;
 }
 
-void print_bold(const char *s) {
-    printf(screen.has_colors ? "\033[1m%s\033[0m" : "%s", s);
+void print_bold(FILE *to, const char *s) {
+    fprintf(to, screen.has_colors && to == stdout ? "\033[1m%s\033[0m" : "%s", s);
 }
 
 void print_heading(const char *s) {
     if (!screen.is_silent) {
-        print_bold(s);
+        print_bold(stdout, s);
         putchar('\n');
     }
 }
@@ -74,7 +74,7 @@ void print_fact(const char *name, const char *format, ...) {
     va_start(list, format);
     text_add_list(&whole, format, list);
     va_end(list);
-    print_bold(name);
+    print_bold(stdout, name);
     printf("%*s", (int)(INDENT - strlen(name)), "");
     size_t column = INDENT;
     for (char *word = strtok(whole.bytes, " "); word != NULL; word = strtok(NULL, " ")) {
@@ -221,6 +221,19 @@ void hint(const char *format, ...) {
     text_free(&message);
 }
 
+void warn(const char *format, ...) {
+    text message = {0};
+    va_list list;
+    va_start(list, format);
+    text_add(&message, "warning: ");
+    text_add_list(&message, format, list);
+    va_end(list);
+    print_error_start("strata");
+    print_error_text(message.bytes);
+    fputc('\n', stderr);
+    text_free(&message);
+}
+
 bool output_failed(void) {
     static bool was_said;
     errno = 0;
@@ -275,7 +288,7 @@ void table_print(table *t, const char *indent, bool has_header) {
         }
         line.bytes[used] = '\0';
         if (has_header && row == 0) {
-            print_bold(line.bytes);
+            print_bold(stdout, line.bytes);
             putchar('\n');
         } else {
             puts(line.bytes);

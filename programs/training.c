@@ -4,6 +4,7 @@
  * line of the log, then last.safetensors. Until the last of them stands, a resumed run goes back to the checkpoint
  * before, does the rest of the epoch again and writes the same bytes over the first two. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,16 @@ static strata_status test_best(training *t, strata_metrics *test, strata_error *
     return status;
 }
 
+/* A loss far above that of a guess is a number still, but learned nothing. */
+static void warn_of_divergence(const training *t) {
+    double chance = log((double)strata_dataset_class_count(t->data));
+    double loss = t->log.epoch_count > 0 ? t->log.epochs[t->log.epoch_count - 1].loss : 0;
+    if (loss > 3 * chance) {
+        warn("the loss is higher than chance: %.3g, a guess has %.3g; a smaller learning rate: --lr %s", loss, chance,
+             number_text(t->plan->learning_rate / 10).s);
+    }
+}
+
 static int finish(training *t) {
     strata_error err;
     strata_metrics test;
@@ -289,6 +300,9 @@ static int finish(training *t) {
         status = run_log_append(t->folder, line.out.bytes, &err);
     }
     int exit_status = status == STRATA_OK ? training_print_result(t, line.out.bytes) : say_failed(t, &err);
+    if (status == STRATA_OK) {
+        warn_of_divergence(t);
+    }
     text_free(&line.out);
     return exit_status;
 }

@@ -6,3 +6,11 @@ strata help layers | grep -c '^conv '
 strata help covn
 echo "exit $?"
 strata help trian
+echo "exit $?"
+strata help take
+strata help lenet5
+strata help let --json
+strata help conv --json | cut -c 1-32
+strata help --json | cut -c 1-40
+strata help train --json | cut -c 1-40
+strata train --help --json --color always | cut -c 1-40

@@ -13,3 +13,6 @@ strata predict run small/t10k-images-idx3-ubyte:0 --json | check predict
 strata bench lenet5 --batch 4 --seconds 0.01 --json | check bench
 strata help nets --json | check nets
 strata fmt --check run/net.net --json | check fmt
+strata fmt run/net.net --json | check fmt-text
+strata describe lenet5 --json --plan | check plan
+for topic in '' layers conv take lenet5 train; do strata help $topic --json | check "help $topic"; done
