@@ -91,7 +91,8 @@ strata_status st_data_gather(const strata_dataset *data, strata_part part, const
 /* The order of the training pictures in an epoch (from 0). */
 void st_data_order(uint32_t *order, size_t count, uint64_t seed, uint64_t epoch);
 size_t st_data_picture_bytes(const strata_dataset *data);
-/* SHA-256 over the labels of the training and val pictures in their order: another data set, or another split, differs. */
+/* SHA-256 over the labels of the training and val pictures in their order: another data set, or another split, differs.
+ */
 void st_data_fingerprint(const strata_dataset *data, char out[65]);
 
 /* Reads the next batches in a thread of its own while the caller works on this one. */

@@ -94,7 +94,8 @@ void st_plan_text(st_text *text, const st_plan *plan) {
     st_text_add(text, "plan of %s for %s: batch %" PRId64 ", %s layout, %d steps in %d segments\n", plan->graph->name,
                 plan->options.mode == ST_MODE_TRAIN ? "training" : "inference", plan->options.batch,
                 plan->layout == ST_LAYOUT_LANES ? "image-lane" : "NHWC", plan->step_count, plan->segment_count);
-    st_text_add(text, "step  layer                 what runs as one                                            output        where\n");
+    st_text_add(text, "step  layer                 what runs as one                                            output  "
+                      "      where\n");
     for (int i = 0; i < plan->step_count; i++) {
         print_step(text, plan, i);
     }
