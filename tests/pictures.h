@@ -10,13 +10,14 @@
 
 #include "base/base.h"
 
-static void pictures_word(FILE *file, uint32_t word) {
+static inline void pictures_word(FILE *file, uint32_t word) {
     for (int shift = 24; shift >= 0; shift -= 8) {
         fputc((int)(word >> shift & 255), file);
     }
 }
 
-static void pictures_part(const char *folder, const char *part, uint32_t count, uint32_t side, uint32_t classes) {
+static inline void pictures_part(const char *folder, const char *part, uint32_t count, uint32_t side,
+                                 uint32_t classes) {
     char path[512];
     (void)snprintf(path, sizeof path, "%s/%s-images-idx3-ubyte", folder, part);
     FILE *file = fopen(path, "wb");
@@ -52,21 +53,8 @@ static void pictures_part(const char *folder, const char *part, uint32_t count, 
     fclose(file);
 }
 
-/* The first two training labels change places. */
-static void pictures_swap_labels(const char *folder) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/train-labels-idx1-ubyte", folder);
-    FILE *file = fopen(path, "r+b");
-    if (file == NULL || fseek(file, 8, SEEK_SET) != 0) {
-        abort();
-    }
-    fputc(1, file);
-    fputc(0, file);
-    fclose(file);
-}
-
 /* A new folder; the path is the caller's. */
-static void pictures_make(char folder[64], uint32_t train, uint32_t test, uint32_t side, uint32_t classes) {
+static inline void pictures_make(char folder[64], uint32_t train, uint32_t test, uint32_t side, uint32_t classes) {
     const char *base = getenv("TMPDIR");
     (void)snprintf(folder, 64, "%s/strata-test-XXXXXX", base != NULL && strlen(base) < 40 ? base : "/tmp");
     if (mkdtemp(folder) == NULL) {
@@ -76,7 +64,7 @@ static void pictures_make(char folder[64], uint32_t train, uint32_t test, uint32
     pictures_part(folder, "t10k", test, side, classes);
 }
 
-static void pictures_remove(const char *folder) {
+static inline void pictures_remove(const char *folder) {
     static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                                         "t10k-labels-idx1-ubyte",  "a.safetensors",           "b.safetensors"};
     for (size_t i = 0; i < ST_COUNT_OF(names); i++) {

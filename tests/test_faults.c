@@ -227,15 +227,12 @@ static void run_once(scenario *run, const char *name, call which, long n, bool e
     }
 }
 
-/* All n where there are few; else the first ones and an even sample of the rest. */
 static void walk(scenario *run, const char *name) {
-    long limit = getenv("STRATA_LONG") != NULL && getenv("STRATA_LONG")[0] != '\0' ? 100000 : 120;
     run_once(run, name, CALL_COUNT, 0, false);
     long totals[CALL_COUNT];
     memcpy(totals, seen, sizeof totals);
     for (int which = 0; which < CALL_COUNT; which++) {
-        long step = totals[which] > limit ? (totals[which] + limit - 1) / limit : 1;
-        for (long n = 1; n <= totals[which]; n += n < limit / 2 ? 1 : step) {
+        for (long n = 1; n <= totals[which]; n++) {
             run_once(run, name, (call)which, n, false);
             run_once(run, name, (call)which, n, true);
         }
