@@ -17,10 +17,8 @@
  * gradients can be checked against central differences; nothing may assume four bytes. */
 #ifdef ST_REAL_DOUBLE
 typedef double st_real;
-#define ST_REAL_NAME "f64"
 #else
 typedef float st_real;
-#define ST_REAL_NAME "f32"
 #endif
 
 /* How a value is stored. bf16 and f16 come with their kernels; sizes always go through st_dtype_size. */

@@ -24,7 +24,7 @@ typedef struct st_piece {
 
 /* A value: where the result of a step is. */
 typedef struct st_slot {
-    int parent;             /* the concat whose slice it is, as a value; -1: owns its memory */
+    int parent; /* the concat whose slice it is, or the value it is written over in place; -1: owns its memory */
     int64_t channel_offset; /* in the parent */
     st_dims dims;
     st_dtype dtype;

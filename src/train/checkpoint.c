@@ -15,7 +15,7 @@
 
 #include "train/train.h"
 
-enum { PIECE = 1 << 14, PAIR_LIMIT = 10, HEAD_BYTES = 16 };
+enum { PAIR_LIMIT = 10, HEAD_BYTES = 16 };
 
 static const char *slot_name(st_optimizer optimizer, int slot) {
     static const char *const names[2][2] = {{"momentum", ""}, {"first_moment", "second_moment"}};
