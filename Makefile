@@ -39,9 +39,21 @@ OPT_arm64   := -O2 -g1 -isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/inc
 LINK_arm64  := -L$(ARM64_ROOT)/lib/aarch64-linux-gnu
 CFLAGS  ?=
 LDFLAGS ?=
-ALL_CFLAGS  := $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(CFLAGS)
+# Libraries that are used where a program can be built with them; JPEG=no and PNG=no leave them out.
+can_use = $(shell printf '\043include <stdio.h>\n\043include <$(1).h>\nint main(void) { return 0; }\n' | \
+          $(CC) $(OPT_$(VARIANT)) $(CFLAGS) -x c - -o /dev/null $(LINK_$(VARIANT)) $(LDFLAGS) $(2) 2> /dev/null && \
+          echo yes || echo no)
+ifndef JPEG
+JPEG := $(call can_use,jpeglib,-ljpeg)
+endif
+ifndef PNG
+PNG := $(call can_use,spng,-lspng)
+endif
+WITH := $(if $(filter yes,$(JPEG)),-DST_WITH_JPEG) $(if $(filter yes,$(PNG)),-DST_WITH_PNG)
+WITH_LIBS := $(if $(filter yes,$(JPEG)),-ljpeg) $(if $(filter yes,$(PNG)),-lspng)
+ALL_CFLAGS  := $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(WITH) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(SANITIZE_$(VARIANT)) $(LINK_$(VARIANT)) $(LDFLAGS)
-LIBS := -lz -lm
+LIBS := $(WITH_LIBS) -lz -lm
 
 # The sets of kernels that this compiler can build.
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
@@ -120,9 +132,9 @@ SWEEP_PARTS := $(filter-out $(SWEEP_MAINS),$(SWEEPS))
 FUZZ        := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
-THREADED        := test_base test_data test_train
+THREADED        := test_base test_data test_augment test_train
 PROGRAMS_tsan   := $(THREADED)
-PROGRAMS_arm64  := $(filter test_%,$(PROGRAMS_asan))
+PROGRAMS_arm64  := $(filter-out test_zoo_train,$(filter test_%,$(PROGRAMS_asan)))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
 PROGRAMS_fuzz   := $(FUZZ:tests/fuzz/%.c=%)
 TEST_PROGRAMS   := $(PROGRAMS_$(VARIANT):%=$(BUILD)/tests/%)
@@ -164,7 +176,7 @@ check-long: check-build ## check, with every fault, the thread sanitizer and a m
 	@$(MAKE) --no-print-directory fuzz
 check-build:
 	@echo 'building: release'
-	@$(SUBMAKE) -s VARIANT=release BUILD=$(BUILD) all $(BUILD)/tests/shim.so
+	@$(SUBMAKE) -s VARIANT=release BUILD=$(BUILD) all $(BUILD)/tests/shim.so $(BUILD)/tests/test_zoo_train
 	@echo 'building: address and undefined-behaviour sanitizers'
 	@$(SUBMAKE) -s VARIANT=asan BUILD=$(BUILD)/asan $(BUILD)/asan/strata test-programs
 	@echo 'building: double precision'
@@ -177,9 +189,28 @@ demo: ## build, train LeNet-5 on Fashion-MNIST, test it, say what to try next
 	@BUILD='$(BUILD)' sh scripts/demo
 
 .PHONY: bench
-bench: ## the kernels beside this machine's peak, and an epoch of LeNet-5 beside PyTorch's
+bench: ## the kernels beside this machine's peak; LeNet-5 and whole networks beside PyTorch and ONNX Runtime (PEERS="--only vgg16")
 	@$(SUBMAKE) -s BUILD=$(BUILD) all benches
-	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' sh scripts/bench
+	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' PEERS='$(PEERS)' sh scripts/bench
+
+# Debian's PyTorch, and ONNX Runtime from npm without its installer: that one would fetch what only a GPU needs.
+.PHONY: peers
+peers: ## install what make bench compares with: PyTorch, torchvision, ONNX Runtime
+	@sh scripts/install-missing 'make peers' '/usr/lib/python3/dist-packages/torch=python3-torch:PyTorch' \
+	    '/usr/lib/python3/dist-packages/torchvision=python3-torchvision:its networks' \
+	    '/usr/lib/python3/dist-packages/onnx=python3-onnx:writes the files that ONNX Runtime reads' \
+	    'npm=npm:installs ONNX Runtime'
+	@mkdir -p '$(BUILD)/peers' && npm install --ignore-scripts --no-fund --no-audit --silent --prefix '$(BUILD)/peers' onnxruntime-node
+
+.PHONY: parity
+parity: ## logits and gradients of seven nets at full size beside PyTorch's; installs python3-torch and -torchvision
+	@$(SUBMAKE) -s BUILD=$(BUILD) all
+	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' sh scripts/parity
+
+.PHONY: drawings
+drawings: ## draw the networks of docs/networks.md and fill in its tables anew
+	@$(SUBMAKE) -s BUILD=$(BUILD) all
+	@STRATA='$(BUILD)/strata' sh scripts/draw-networks
 
 .PHONY: fuzz
 fuzz: ## every reader of foreign bytes under libFuzzer, FUZZ_SECONDS each (60)
@@ -210,7 +241,7 @@ install: all ## install below PREFIX (/usr/local), staged into DESTDIR
 	ln -sf libstrata.so.0 '$(LIBDIR)/libstrata.so'
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: strata' 'Description: classic convolutional networks in C' \
 	    'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lstrata' \
-	    'Libs.private: -lz -lm -pthread' > '$(LIBDIR)/pkgconfig/strata.pc'
+	    'Libs.private: $(LIBS) -pthread' > '$(LIBDIR)/pkgconfig/strata.pc'
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(PREFIX)/bin/strata' '$(DESTDIR)$(PREFIX)/include/strata.h' '$(LIBDIR)/pkgconfig/strata.pc' \
 	    '$(LIBDIR)/libstrata.a' '$(LIBDIR)/libstrata.so' '$(LIBDIR)/libstrata.so.0' '$(LIBDIR)/libstrata.so.$(VERSION)'

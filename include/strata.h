@@ -59,7 +59,7 @@ typedef struct strata_error {
 
 STRATA_API const char *strata_status_name(strata_status status);
 STRATA_API const char *strata_version(void);
-/* What else is in this build, for `--version`: "zlib 1.2.13". */
+/* What else is in this build, for `--version`: "zlib 1.2.13, libjpeg-turbo 2.1.5". */
 STRATA_API const char *strata_built_with(void);
 
 typedef struct strata_runtime strata_runtime; /* threads and the set of kernels */
@@ -107,6 +107,12 @@ typedef struct strata_layer_info {
     int64_t statistics;    /* running means and variances */
     int64_t multiply_adds; /* one picture, forward */
     int64_t receptive_field, receptive_stride; /* in input pixels; 0 when the value has no position */
+    const int *inputs;                         /* the layers whose values it takes, by index; lent by the net */
+    size_t input_count;
+    const char *scopes;      /* what each scope of `name` is, divided by dots: the block's word, or nothing for a group:
+                                ".bottleneck" for "layer1.0.conv2"; lent */
+    const char *output_name; /* "logits" where the value is an output of the net, else ""; lent */
+    double loss_weight;      /* of that output's loss; 0 without one */
 } strata_layer_info;
 
 typedef struct strata_net_info {
@@ -208,11 +214,37 @@ STRATA_API strata_status strata_model_infer(strata_model *model, const uint8_t *
 /* Best of `repeats` timed runs of one batch of noise, forward or (train) a whole step; seconds each in `seconds`. */
 STRATA_API strata_status strata_model_time(strata_model *model, bool train, size_t repeats, double *seconds,
                                            strata_error *err);
+
+/* What one layer of a plan costs, in the fastest of several runs of one batch. A layer here is what runs as one: with
+ * the batch norm, residual and activation that were fused into it. Seconds are those of all threads over their number,
+ * so the layers, `other`, `update` and `waiting` sum up to `seconds`. The bytes are the least that a pass must move
+ * when no cache holds anything from the pass before: inputs, outputs, gradients and weights, each once. */
+typedef struct strata_layer_time {
+    const char *name, *text; /* path, and the layer as the file writes it; lent by the model */
+    char fused[48];          /* " + bn + residual + relu", or "" */
+    strata_shape output;
+    double forward_seconds, backward_seconds;
+    double forward_flops, backward_flops; /* two for each multiply-add */
+    double forward_bytes, backward_bytes;
+} strata_layer_time;
+
+typedef struct strata_profile {
+    strata_layer_time *layers;
+    size_t count;
+    double seconds;         /* of a whole run */
+    double other_seconds;   /* pictures to numbers, zeroing of gradients, losses */
+    double update_seconds;  /* the optimizer */
+    double waiting_seconds; /* of threads for each other */
+} strata_profile;
+/* As strata_model_time, layer by layer. Freed with strata_profile_free, before the model. */
+STRATA_API strata_status strata_model_profile(strata_profile **out, strata_model *model, bool train, size_t repeats,
+                                              strata_error *err);
+STRATA_API void strata_profile_free(strata_profile *profile);
 STRATA_API void strata_model_free(strata_model *model);
 
-/* One picture from a file: portable anymap (P2 P3 P5 P6), or an IDX file's k-th picture as "FILE:k" or "NAME:k" with a
- * known data set's name (its test part). pixels: [height][width][channels], the caller frees them with
- * strata_picture_free. */
+/* One picture from a file: JPEG and PNG where the build has them, portable anymap (P2 P3 P5 P6), or an IDX file's k-th
+ * picture as "FILE:k" or "NAME:k" with a known data set's name (its test part). pixels: [height][width][channels], the
+ * caller frees them with strata_picture_free. */
 typedef struct strata_picture {
     strata_shape shape;
     uint8_t *pixels;
@@ -233,8 +265,10 @@ typedef struct strata_data_options {
     size_t limit; /* the first so many training pictures only; 0: all */
 } strata_data_options;
 
-/* `path`: a folder or file, or a known name ("fashion-mnist", "mnist") where that data is installed. What is there is
- * found by looking. Pictures stay on disk; gzip files are unpacked once into an unnamed temporary file. */
+/* `path`: a folder or file, or a known name ("fashion-mnist", "mnist", "cifar-10") where that data is installed. What
+ * is there is found by looking: IDX, CIFAR's binary batches, folders of pictures. Pictures stay on disk; what is packed
+ * or encoded is decoded once, into an unnamed temporary file. Pictures that cannot be read are left out and told below;
+ * more than a tenth of them is STRATA_FORMAT. */
 STRATA_API strata_status strata_dataset_open(strata_dataset **out, const char *path, const strata_data_options *options,
                                              strata_error *err);
 STRATA_API const char *strata_dataset_name(const strata_dataset *data);
@@ -246,6 +280,12 @@ STRATA_API size_t strata_dataset_class_count(const strata_dataset *data);
 STRATA_API const char *strata_dataset_class(const strata_dataset *data, size_t index);
 /* Pictures of one class in one part. */
 STRATA_API size_t strata_dataset_class_size(const strata_dataset *data, strata_part part, size_t class_index);
+/* Pictures that cannot be read and were left out: the file below the data's folder, and why. */
+STRATA_API size_t strata_dataset_broken_count(const strata_dataset *data);
+STRATA_API const char *strata_dataset_broken(const strata_dataset *data, size_t index, const char **reason);
+/* What a person should know before training, a line each: "1 class has no pictures in test: cat". */
+STRATA_API size_t strata_dataset_note_count(const strata_dataset *data);
+STRATA_API const char *strata_dataset_note(const strata_dataset *data, size_t index);
 /* Mean and standard deviation of all training pixels, 0 to 1, one per channel (at most 4). */
 STRATA_API strata_status strata_dataset_statistics(const strata_dataset *data, double mean[4], double deviation[4],
                                                    strata_error *err);
@@ -267,9 +307,11 @@ typedef struct strata_train_options {
     const char *schedule;   /* "constant" | "step" | "cosine" | "onecycle" [onecycle] */
     double step_every;      /* step: epochs between two drops [a third of all] */
     double step_factor;     /* step: what each drop multiplies by [0.1] */
+    const char *step_at;    /* step: the epochs of the drops instead, ascending: "8,12"; NULL: step_every */
     double warmup;          /* epochs of linear warm-up [0; onecycle: 0.3 of all] */
     double label_smoothing; /* [0] */
-    uint64_t seed;          /* order of the pictures */
+    uint64_t seed;          /* order of the pictures, and what augmentation draws */
+    const char *augment;    /* how pictures are changed at random: "crop=4,mirror" or a preset, "cifar"; NULL: not */
 } strata_train_options;
 
 typedef struct strata_step_info {
@@ -320,6 +362,76 @@ typedef bool (*strata_progress)(size_t done, size_t count, void *user);
 STRATA_API strata_status strata_evaluate(strata_metrics *out, strata_model *model, const strata_dataset *data,
                                          strata_part part, int64_t *confusion, strata_progress progress, void *user,
                                          strata_error *err);
+
+/* ---- Trace: one batch, for comparing with other programs -------------------------------------------------------- */
+
+/* A batch file is safetensors with `images`, [N,C,H,W], already normalised, and `labels`, N whole numbers from 0, which
+ * only a loss needs. */
+typedef struct strata_batch_info {
+    int64_t count; /* N */
+    bool has_labels;
+} strata_batch_info;
+/* What a batch file holds, its sizes compared with the net's. STRATA_MISSING, _SHAPE, _FORMAT, _IO. */
+STRATA_API strata_status strata_batch_look(strata_batch_info *out, const char *path, const strata_net *net,
+                                           strata_error *err);
+
+typedef struct strata_trace_options {
+    const char *weights; /* a safetensors file that fits the net; NULL: drawn from the seed */
+    uint64_t seed;
+    bool train;                  /* batch norm uses the batch, side heads are there; else as in inference */
+    bool activations, gradients; /* what is written besides the outputs and the loss */
+} strata_trace_options;
+
+typedef struct strata_trace_info {
+    int64_t count; /* images */
+    bool has_loss;
+    double loss; /* mean over the images of the weighted sum of all losses */
+    size_t output_count, activation_count, gradient_count;
+} strata_trace_info;
+
+/* What strata_trace would need for `count` images. */
+STRATA_API strata_status strata_trace_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
+                                             int64_t count, const strata_trace_options *options, strata_error *err);
+/* Runs the batch once and writes `path` (atomic), safetensors of F32 in the published order of axes, in the order in
+ * which they were computed:
+ *   - PATH: the output of the layer at that path, [N,C,H,W] or [N,C] (`activations`);
+ *   - logits: the main output as the net gives it; NAME.logits: another one (a side head, in train mode);
+ *   - loss: one number, where there are labels and the net has a loss;
+ *   - PATH.weight, PATH.bias: the gradient of the loss in that weight, the last layer's first (`gradients`).
+ * A layer whose path is one of the other names is written as PATH.value. Dropout is the identity; running statistics
+ * do not move. With `activations` layers run one by one instead of fused, so each path holds what that layer alone
+ * gives. */
+STRATA_API strata_status strata_trace(strata_trace_info *out, strata_runtime *runtime, const strata_net *net,
+                                      const char *batch, const char *path, const strata_trace_options *options,
+                                      strata_error *err);
+
+typedef enum strata_match {
+    STRATA_MATCHED, /* in both files, same shape: compared */
+    STRATA_SHAPE_DIFFERS,
+    STRATA_ONLY_FIRST,
+    STRATA_ONLY_SECOND
+} strata_match;
+
+/* One tensor of two files. Numbers are of STRATA_MATCHED only, and infinite where one file has a number that is not
+ * finite and the other has not the same. */
+typedef struct strata_difference {
+    const char *name;
+    strata_match match;
+    const char *shape, *other_shape; /* "64x3x7x7", in the first and the second file; NULL: not there */
+    double max_abs;                  /* largest difference of an element */
+    double rel_norm;                 /* norm of the difference over the norm in the second file, summed in double */
+} strata_difference;
+
+typedef struct strata_comparison {
+    strata_difference *differences; /* in the first file's order of bytes, then what only the second has */
+    size_t count;
+    void *memory;
+} strata_comparison;
+
+/* Two safetensors files, tensor by tensor; the second is the reference. Freed with strata_comparison_free. */
+STRATA_API strata_status strata_compare(strata_comparison *out, const char *first, const char *second,
+                                        strata_error *err);
+STRATA_API void strata_comparison_free(strata_comparison *comparison);
 
 #ifdef __cplusplus
 }

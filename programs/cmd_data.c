@@ -62,6 +62,18 @@ static void print_statistics(const double mean[4], const double deviation[4], in
     printf("   (of the training pixels, 0 to 1)\n");
 }
 
+static void print_broken(const strata_dataset *d) {
+    enum { MOST_ROWS = 20 };
+    size_t count = strata_dataset_broken_count(d), shown = count > MOST_ROWS ? MOST_ROWS : count;
+    for (size_t i = 0; i < shown; i++) {
+        const char *reason = NULL, *name = strata_dataset_broken(d, i, &reason);
+        printf("%s  %s: %s\n", i == 0 ? "left out\n" : "", safe_text(name).s, reason);
+    }
+    if (shown < count) {
+        printf("  ... and %s more; --json has all\n", count_text((int64_t)(count - shown)).s);
+    }
+}
+
 static void print_text(const strata_dataset *d, const arguments *a, const double mean[4], const double deviation[4]) {
     strata_shape shape = strata_dataset_shape(d);
     size_t all = 0;
@@ -73,10 +85,14 @@ static void print_text(const strata_dataset *d, const arguments *a, const double
            count_text((int64_t)strata_dataset_class_count(d)).s);
     print_parts(d);
     printf("\n");
+    for (size_t i = 0; i < strata_dataset_note_count(d); i++) {
+        warn("%s", strata_dataset_note(d, i));
+    }
     if (a->common.quiet) {
         return;
     }
     print_classes(d);
+    print_broken(d);
     print_statistics(mean, deviation, shape.channels);
     text words = {0};
     text_add(&words, "train lenet5 --data ");
@@ -132,7 +148,14 @@ static void print_json(const strata_dataset *d, const double mean[4], const doub
         json_number(&j, NULL, deviation[i]);
     }
     json_close(&j, ']');
-    json_open(&j, "broken", '['); /* the kinds of this version are whole or refused */
+    json_open(&j, "broken", '[');
+    for (size_t i = 0; i < strata_dataset_broken_count(d); i++) {
+        const char *reason = NULL, *name = strata_dataset_broken(d, i, &reason);
+        json_open(&j, NULL, '{');
+        json_text(&j, "file", name);
+        json_text(&j, "reason", reason);
+        json_close(&j, '}');
+    }
     json_close(&j, ']');
     json_close(&j, '}');
     json_print(&j);
@@ -172,8 +195,9 @@ const command command_data = {
     .summary = "what a data set holds",
     .usage = "data D",
     .about = "Looks into a data set: kind, pictures, classes, parts, mean and deviation. D is\n"
-             "a folder with the four IDX files (plain or gzip), or a known name:\n"
-             "fashion-mnist, mnist. What is there is found by looking.",
+             "a folder of pictures (train/CLASS/*.jpg, also val and test; or CLASS/*.jpg),\n"
+             "of CIFAR's batches or of IDX files (plain or gzip), or a known name:\n"
+             "fashion-mnist, mnist, cifar-10. What is there is found by looking.",
     .examples = "data fashion-mnist | the Debian package dataset-fashion-mnist\n"
                 "data mnist/ | a folder\n"
                 "data fashion-mnist --val 0.1 | what training would hold out\n"

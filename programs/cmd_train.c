@@ -13,6 +13,7 @@ typedef struct arguments {
     const char *out, *resume;
     bool force;
     double save_every;
+    int64_t stop_after;
 } arguments;
 
 /* ---- the plan of a run ------------------------------------------------------------------------------------------ */
@@ -26,6 +27,9 @@ static int complete_plan(arguments *a) {
     bool is_onecycle = strcmp(p->schedule, "onecycle") == 0;
     if (p->learning_rate == 0) {
         p->learning_rate = strcmp(p->optimizer, "adamw") == 0 ? 0.001 : 0.05;
+    }
+    if (p->step_at != NULL && strcmp(p->schedule, "step") != 0) {
+        return refuse("--step-at is for --schedule step");
     }
     if (p->step_every == 0) {
         p->step_every = (double)p->epochs / 3;
@@ -65,9 +69,11 @@ static strata_train_options train_options(const run_plan *p) {
         .schedule = p->schedule,
         .step_every = p->step_every,
         .step_factor = p->step_factor,
+        .step_at = p->step_at,
         .warmup = p->warmup,
         .label_smoothing = p->label_smoothing,
         .seed = (uint64_t)p->seed,
+        .augment = p->augment,
     };
 }
 
@@ -105,6 +111,9 @@ static void print_data(const training *t) {
     text_add(&line, ", %s classes", count_text((int64_t)strata_dataset_class_count(d)).s);
     print_fact("data", "%s", line.bytes);
     text_free(&line);
+    for (size_t i = 0; i < strata_dataset_note_count(d); i++) {
+        warn("%s", strata_dataset_note(d, i));
+    }
 }
 
 static void print_plan(const training *t) {
@@ -119,7 +128,9 @@ static void print_plan(const training *t) {
         text_add(&line, ", weight decay %s", number_text(p->weight_decay).s);
     }
     text_add(&line, ", %s", p->schedule);
-    if (strcmp(p->schedule, "step") == 0) {
+    if (strcmp(p->schedule, "step") == 0 && p->step_at != NULL) {
+        text_add(&line, " (x %s after epochs %s)", number_text(p->step_factor).s, safe_text(p->step_at).s);
+    } else if (strcmp(p->schedule, "step") == 0) {
         text_add(&line, " (x %s every %.3g epochs)", number_text(p->step_factor).s, p->step_every);
     }
     if (p->warmup > 0) {
@@ -127,6 +138,9 @@ static void print_plan(const training *t) {
     }
     if (p->label_smoothing > 0) {
         text_add(&line, ", label smoothing %s", number_text(p->label_smoothing).s);
+    }
+    if (p->augment != NULL) {
+        text_add(&line, ", augment %s", p->augment);
     }
     if (p->freeze != NULL) {
         text_add(&line, ", frozen: %s", p->freeze);
@@ -182,6 +196,9 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     plan->train_count = train;
     plan->val_count = val;
     plan->test_count = test;
+    if (plan->test_each_epoch && test == 0) {
+        return fail("%s has no test part for --test-each-epoch", safe_text(plan->data).s);
+    }
     print_facts(t);
     int status = memory_check("training", t->runtime, t->net, &build);
     if (status != DONE) {
@@ -313,7 +330,7 @@ static int run_new(arguments *a) {
     text words = {0};
     add_command(&words, &a->common);
     p->command = words.bytes;
-    training t = {.plan = p, .json = a->common.json, .save_every = a->save_every};
+    training t = {.plan = p, .json = a->common.json, .save_every = a->save_every, .stop_after = a->stop_after};
     char *folder = NULL;
     status = prepare(&t, p, net, &a->common, NULL);
     if (status == DONE) {
@@ -338,7 +355,7 @@ static int run_new(arguments *a) {
 static int refuse_changes(const arguments *a) {
     for (const option *o = command_train.options; o->kind != OPTION_END; o++) {
         if (strcmp(o->name, "resume") != 0 && strcmp(o->name, "save-every") != 0 &&
-            option_was_given(&command_train, &a->common, o->name)) {
+            strcmp(o->name, "stop-after") != 0 && option_was_given(&command_train, &a->common, o->name)) {
             return refuse("--resume goes on with the run as it was begun; --%s cannot be changed", o->name);
         }
     }
@@ -388,7 +405,11 @@ static int run_resume(const arguments *a) {
     }
     strata_error err;
     run_plan plan;
-    training t = {.plan = &plan, .folder = a->resume, .json = a->common.json, .save_every = a->save_every};
+    training t = {.plan = &plan,
+                  .folder = a->resume,
+                  .json = a->common.json,
+                  .save_every = a->save_every,
+                  .stop_after = a->stop_after};
     strata_status found = run_plan_read(&plan, a->resume, &err);
     if (found == STRATA_OK) {
         found = run_log_read(&t.log, a->resume, &err);
@@ -435,9 +456,13 @@ static const option options[] = {
     {OPTION_NUMBER, 0, "step-every", "E", "step: epochs between two drops (a third of all)", PLAN(step_every), 1e-6,
      1e6},
     {OPTION_NUMBER, 0, "step-factor", "F", "step: what each drop multiplies by (0.1)", PLAN(step_factor), 1e-9, 1},
+    {OPTION_TEXT, 0, "step-at", "E,E...", "step: drops after these epochs instead", PLAN(step_at), 0, 0},
     {OPTION_NUMBER, 0, "warmup", "E", "epochs of linear warm-up (0; onecycle: 0.3 of all)", PLAN(warmup), 0, 1e6},
     {OPTION_NUMBER, 0, "label-smoothing", "S", "(0)", PLAN(label_smoothing), 0, 0.999999},
+    {OPTION_TEXT, 0, "augment", "A", "change pictures at random: cifar; crop=4,mirror", PLAN(augment), 0, 0},
     {OPTION_SHARE, 0, "val", "SHARE|none", "held out where the data has no val part (0.1)", PLAN(hold_out), 0, 1},
+    {OPTION_FLAG, 0, "test-each-epoch", NULL, "test error in curve and log; chooses nothing", PLAN(test_each_epoch), 0,
+     0},
     {OPTION_COUNT, 0, "limit", "N", "only the first N training pictures", PLAN(limit), 1, 9e15},
     {OPTION_TEXT, 0, "weights", "FILE", "begin with these weights instead of new ones", PLAN(weights), 0, 0},
     {OPTION_TEXT, 0, "freeze", "PATHS", "layers that stay as they are: \"c1 c3\"", PLAN(freeze), 0, 0},
@@ -446,9 +471,10 @@ static const option options[] = {
     {OPTION_FLAG, 0, "force", NULL, "write over a run in that folder", offsetof(arguments, force), 0, 0},
     {OPTION_TEXT, 0, "resume", "RUN", "go on with an interrupted run; needs nothing else", offsetof(arguments, resume),
      0, 0},
+    {OPTION_COUNT, 0, "stop-after", "E", "save and end after epoch E; --resume goes on",
+     offsetof(arguments, stop_after), 1, 1e6},
     {OPTION_NUMBER, 0, "save-every", "SECONDS", "between two checkpoints within an epoch (30)",
      offsetof(arguments, save_every), 0, 1e9},
-    {OPTION_LATER, 0, "augment", NULL, NULL, 0, 0, 0},
     {OPTION_LATER, 0, "accumulate", NULL, NULL, 0, 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };

@@ -4,7 +4,8 @@
  * text.c      growing texts, numbers as a person reads them, nearest word
  * terminal.c  tables, facts, the live line, errors
  * options.c   one parser of command lines, by descriptors; help from the same descriptors
- * json.c svg.c run.c    a small writer, two drawings, the run folder
+ * json.c run.c          a small writer, the run folder
+ * svg.c svg_runs.c      a run's curve and a confusion matrix, the curves of several runs
  * memory.c subject.c training.c    what fits, the model that is asked, the course of a training run
  * cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
@@ -88,7 +89,7 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool output_failed(void);
 int finish_output(int status);
 
-enum { TABLE_COLUMNS = 8 };
+enum { TABLE_COLUMNS = 12 };
 
 typedef struct table {
     const char *alignment; /* "llr": left, left, right */
@@ -166,7 +167,7 @@ typedef struct command {
 } command;
 
 extern const command command_describe, command_train, command_eval, command_predict, command_bench, command_data,
-    command_fmt, command_help;
+    command_compare, command_trace, command_diff, command_fmt, command_help;
 extern const command *const command_table[]; /* ends with NULL */
 
 /* Parses and runs: exit status. `argv` without the command's own name. */
@@ -203,18 +204,19 @@ bool json_find(const char *line, const char *key, double *value);
 
 /* Everything that repeats a run: the lines of run.txt. Texts are lent by the command line or by `file`. */
 typedef struct run_plan {
-    const char *version, *command, *net, *settings, *data, *weights, *freeze, *optimizer, *schedule, *precision;
+    const char *version, *command, *net, *settings, *data, *weights, *freeze, *optimizer, *schedule, *precision,
+        *augment, *step_at;
     int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
     double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
-    bool nesterov;
+    bool nesterov, test_each_epoch;
     char *file;
 } run_plan;
 
 /* One line of log.jsonl. */
 typedef struct run_epoch {
     int64_t epoch;
-    double loss, top1, val_loss, val_top1, images_per_s, seconds;
-    bool has_val, is_best;
+    double loss, top1, val_loss, val_top1, test_loss, test_top1, images_per_s, seconds;
+    bool has_val, has_test, is_best;
 } run_epoch;
 
 typedef struct run_log {
@@ -249,13 +251,46 @@ strata_status run_log_append(const char *folder, const char *line, strata_error 
 void run_log_add(run_log *log, const run_epoch *epoch);
 void run_log_free(run_log *log);
 
-/* ---- svg.c ------------------------------------------------------------------------------------------------------ */
+/* ---- svg.c, svg_runs.c ------------------------------------------------------------------------------------------ */
+
+/* What drawings share: the head with style and title, the end (which writes the file), foreign text. */
+void svg_begin(text *out, int width, int height, const char *title);
+strata_status svg_end(text *out, const char *path, strata_error *err);
+void svg_add_text(text *out, const char *foreign);
+/* 1, 2 or 5 times a power of ten: about `count` steps over the range. */
+double svg_step(double range, int count);
+enum { SVG_LABELS = 64 };
+/* Heights for labels that want to stand at `wanted`, at least `gap` apart, in the same order; at most SVG_LABELS. */
+void svg_spread(double *out, const double *wanted, size_t count, double gap);
+
+/* A run as the comparison draws it. */
+typedef struct svg_run {
+    const char *name;
+    const run_log *log;
+    int64_t epoch_steps, epochs;
+} svg_run;
+enum { SVG_RUNS = 16 };
+/* Error against iterations as in He et al. 2015, figure 6: training thin and dashed, test (val where there is no test)
+ * bold. Runs are spread over `panels` side by side. `drops`: iterations where the learning rate falls. */
+strata_status svg_runs(const char *path, const char *title, const svg_run *runs, size_t count, int64_t panels,
+                       const double *drops, size_t drop_count, strata_error *err);
 
 strata_status svg_curve(const char *path, const char *title, const run_log *log, int64_t epochs, double test_top1,
                         strata_error *err); /* test_top1 negative: not known */
 strata_status svg_confusion(const char *path, const char *title, const int64_t *confusion, size_t class_count,
                             const char *(*class_name)(const void *names, size_t index), const void *names,
                             strata_error *err);
+
+/* ---- drawing.c -------------------------------------------------------------------------------------------------- */
+
+/* The graph of a net as SVG, a function of the net alone. Repeats are drawn once and large nets are closed to boxes;
+ * `unfold` draws every layer. Atomic. */
+strata_status drawing_write(const char *path, const strata_net *net, bool unfold, strata_error *err);
+/* Shown together with the layer listed before it: an activation, batch norm, dropout of the same scope. */
+bool layer_joins(const strata_layer_info *layer, const strata_layer_info *before);
+/* Its text without what shows neither in shapes nor in the count of parameters: "conv 3x3 64 pad=1", no "eps=0.001". */
+void layer_add_text(text *out, const strata_layer_info *layer);
+label work_text(int64_t multiply_adds); /* 840, 118 K, 12.4 M, 4.09 G */
 
 /* ---- memory.c --------------------------------------------------------------------------------------------------- */
 
@@ -278,6 +313,9 @@ typedef struct subject {
 
 /* The network that `what` names: a name, a file, a checkpoint, or a run folder. Exit status. */
 int net_open(strata_net **out, const char *what, const common *arguments);
+/* The file with the weights that `what` brings along: a run's best, or a checkpoint itself; NULL: none. The caller
+ * frees it. */
+char *weights_of(const char *what);
 /* `what`: a run folder (its best weights), a checkpoint, or a net with `weights`. 0, or the exit status after saying
  * why. `doing` is for the refusal of what will not fit. */
 int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
@@ -296,7 +334,8 @@ typedef struct training {
     strata_trainer *trainer;
     strata_memory memory;
     run_log log;
-    double save_every; /* seconds between checkpoints within an epoch */
+    double save_every;  /* seconds between checkpoints within an epoch */
+    int64_t stop_after; /* the epoch after which this process ends; 0: the last */
     bool json;
     live live;
     double begun, epoch_begun, saved; /* times */

@@ -242,9 +242,12 @@ static const struct line {
     {"schedule", LINE_TEXT, offsetof(run_plan, schedule)},
     {"step_every", LINE_NUMBER, offsetof(run_plan, step_every)},
     {"step_factor", LINE_NUMBER, offsetof(run_plan, step_factor)},
+    {"step_at", LINE_TEXT, offsetof(run_plan, step_at)},
     {"warmup", LINE_NUMBER, offsetof(run_plan, warmup)},
     {"label_smoothing", LINE_NUMBER, offsetof(run_plan, label_smoothing)},
+    {"augment", LINE_TEXT, offsetof(run_plan, augment)},
     {"precision", LINE_TEXT, offsetof(run_plan, precision)},
+    {"test_each_epoch", LINE_FLAG, offsetof(run_plan, test_each_epoch)},
 };
 
 /* One line whatever is in it. */
@@ -365,6 +368,7 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
         bool is_needed = lines[i].kind != LINE_TEXT || lines[i].offset == offsetof(run_plan, data) ||
                          lines[i].offset == offsetof(run_plan, optimizer) ||
                          lines[i].offset == offsetof(run_plan, schedule);
+        is_needed = is_needed && lines[i].offset != offsetof(run_plan, test_each_epoch); /* older runs have none */
         if (is_needed && (seen >> i & 1) == 0) {
             char message[128];
             snprintf(message, sizeof message, "run.txt has no line '%s = ...'", lines[i].key);
@@ -399,6 +403,7 @@ static bool read_epoch(run_epoch *out, const char *line) {
     out->epoch = (int64_t)epoch;
     out->is_best = best != 0;
     out->has_val = json_find(line, "val_top1", &out->val_top1) && json_find(line, "val_loss", &out->val_loss);
+    out->has_test = json_find(line, "test_top1", &out->test_top1) && json_find(line, "test_loss", &out->test_loss);
     return true;
 }
 

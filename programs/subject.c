@@ -30,6 +30,12 @@ int net_open(strata_net **out, const char *what, const common *arguments) {
     return status;
 }
 
+char *weights_of(const char *what) {
+    return path_is_folder(what) ? path_join(what, "best.safetensors")
+           : is_binary(what)    ? take_copy(what, strlen(what))
+                                : NULL;
+}
+
 static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
                     const char *doing) {
     strata_error err;

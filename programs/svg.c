@@ -1,5 +1,5 @@
-/* Two drawings: the course of a training run and a confusion matrix. Plain SVG with a style of its own for light and
- * dark surroundings; no script, no font, nothing from outside. */
+/* Two drawings: the course of a training run and a confusion matrix (svg_runs.c has a third). Plain SVG with a style of
+ * its own for light and dark surroundings; no script, no font, nothing from outside. */
 #include <math.h>
 #include <string.h>
 
@@ -12,19 +12,20 @@ static const char style[] =
     ".title { font-size: 17px; font-weight: 600; fill: #1f2328 } .name { font-size: 13px; fill: #1f2328 }\n"
     ".back { fill: #ffffff } .grid { stroke: #d8dee4; fill: none }\n"
     ".best { stroke: #818b98; stroke-dasharray: 3 4; fill: none }\n"
-    "path.train, path.val { fill: none; stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round }\n"
-    "path.train { stroke: #0969da } path.val, circle.ring { stroke: #bc4c00 }\n"
-    ".train, .right { fill: #0969da } .val, .wrong { fill: #bc4c00 }\n"
-    "circle.ring { fill: #ffffff; stroke-width: 2.2 } text.train, text.val { font-weight: 600 }\n"
+    "path.train, path.val, path.test { fill: none; stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round }\n"
+    "path.train { stroke: #0969da } path.val, circle.ring { stroke: #bc4c00 } path.test { stroke: #6639ba }\n"
+    ".train, .right { fill: #0969da } .val, .wrong { fill: #bc4c00 } .test { fill: #6639ba }\n"
+    "circle.ring { fill: #ffffff; stroke-width: 2.2 } text.train, text.val, text.test { font-weight: 600 }\n"
     "@media (prefers-color-scheme: dark) {\n"
     "text { fill: #9198a1 } .title, .name { fill: #e6edf3 } .back, circle.ring { fill: #0d1117 }\n"
     ".grid { stroke: #30363d } .best { stroke: #656c76 }\n"
-    "path.train { stroke: #58a6ff } path.val, circle.ring { stroke: #f0883e }\n"
-    ".train, .right { fill: #58a6ff } .val, .wrong { fill: #f0883e } path.train, path.val { fill: none }\n"
+    "path.train { stroke: #58a6ff } path.val, circle.ring { stroke: #f0883e } path.test { stroke: #bc8cff }\n"
+    ".train, .right { fill: #58a6ff } .val, .wrong { fill: #f0883e } .test { fill: #bc8cff }\n"
+    "path.train, path.val, path.test { fill: none }\n"
     "circle.ring { fill: #0d1117 } }\n"
     "</style>\n";
 
-static void add_xml(text *out, const char *foreign) {
+void svg_add_text(text *out, const char *foreign) {
     label safe = safe_text(foreign);
     for (const char *c = safe.s; *c != '\0'; c++) {
         const char *entity = *c == '&'   ? "&amp;"
@@ -36,29 +37,66 @@ static void add_xml(text *out, const char *foreign) {
     }
 }
 
-static void begin_svg(text *out, int width, int height, const char *title) {
+void svg_begin(text *out, int width, int height, const char *title) {
     text_add(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n",
         width, height, width, height);
     text_add(out, "<title>");
-    add_xml(out, title);
+    svg_add_text(out, title);
     text_add(out, "</title>\n%s<rect class=\"back\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n", style, width, height);
     text_add(out, "<text class=\"title\" x=\"24\" y=\"34\">");
-    add_xml(out, title);
+    svg_add_text(out, title);
     text_add(out, "</text>\n");
 }
 
-static strata_status end_svg(text *out, const char *path, strata_error *err) {
+strata_status svg_end(text *out, const char *path, strata_error *err) {
     text_add(out, "</svg>\n");
     strata_status status = strata_file_write(path, out->bytes, out->length, err);
     text_free(out);
     return status;
 }
 
+double svg_step(double range, int count) {
+    double raw = range / count, power = pow(10, floor(log10(raw))), rest = raw / power;
+    return power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);
+}
+
+/* Isotonic regression: neighbours that would touch become a group around the middle of where they want to be. */
+void svg_spread(double *out, const double *wanted, size_t count, double gap) {
+    size_t order[SVG_LABELS], size[SVG_LABELS], groups = 0;
+    double middle[SVG_LABELS];
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+        for (; at > 0 && wanted[order[at - 1]] > wanted[i]; at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+    for (size_t i = 0; i < count; i++) {
+        middle[groups] = wanted[order[i]] - gap * (double)i;
+        size[groups++] = 1;
+        while (groups > 1 && middle[groups - 2] > middle[groups - 1]) {
+            double a = (double)size[groups - 2], b = (double)size[groups - 1];
+            middle[groups - 2] = (a * middle[groups - 2] + b * middle[groups - 1]) / (a + b);
+            size[groups - 2] += size[groups - 1];
+            groups--;
+        }
+    }
+    for (size_t g = 0, i = 0; g < groups; g++) {
+        for (size_t end = i + size[g]; i < end; i++) {
+            out[order[i]] = middle[g] + gap * (double)i;
+        }
+    }
+}
+
 /* ---- the training curve ----------------------------------------------------------------------------------------- */
 
 typedef enum figure { FIGURE_LOSS, FIGURE_TOP1 } figure;
+
+typedef enum series { SERIES_TRAIN, SERIES_VAL, SERIES_TEST, SERIES_COUNT } series;
+
+static const char *const series_names[SERIES_COUNT] = {"train", "val", "test"};
 
 typedef struct panel {
     figure figure;
@@ -68,24 +106,23 @@ typedef struct panel {
     int64_t epochs;
 } panel;
 
-static double value_of(const run_epoch *e, figure f, bool is_val) {
-    if (f == FIGURE_LOSS) {
-        return is_val ? e->val_loss : e->loss;
-    }
-    return is_val ? e->val_top1 : e->top1;
+static double value_of(const run_epoch *e, figure f, series s) {
+    const double values[2][SERIES_COUNT] = {{e->loss, e->val_loss, e->test_loss}, {e->top1, e->val_top1, e->test_top1}};
+    return values[f][s];
 }
 
-/* 1, 2 or 5 times a power of ten: about `count` steps over the range. */
-static double nice_step(double range, int count) {
-    double raw = range / count, power = pow(10, floor(log10(raw))), rest = raw / power;
-    return power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);
+static bool has_series(const run_epoch *e, series s) {
+    return s == SERIES_TRAIN || (s == SERIES_VAL && e->has_val) || (s == SERIES_TEST && e->has_test);
 }
 
 static void choose_axis(panel *p, const run_log *log) {
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < log->epoch_count; i++) {
-        for (int is_val = 0; is_val <= (log->epochs[i].has_val ? 1 : 0); is_val++) {
-            double v = value_of(&log->epochs[i], p->figure, is_val);
+        for (series s = SERIES_TRAIN; s < SERIES_COUNT; s++) {
+            if (!has_series(&log->epochs[i], s)) {
+                continue;
+            }
+            double v = value_of(&log->epochs[i], p->figure, s);
             low = v < low ? v : low;
             high = v > high && isfinite(v) ? v : high;
         }
@@ -99,7 +136,7 @@ static void choose_axis(panel *p, const run_log *log) {
         high += least / 2;
         low -= least / 2;
     }
-    p->step = nice_step(high - low, 5);
+    p->step = svg_step(high - low, 5);
     p->low = floor(low / p->step) * p->step;
     p->high = ceil(high / p->step) * p->step;
     p->low = p->low < 0 ? 0 : p->low;
@@ -141,7 +178,7 @@ static void draw_axes(text *out, const panel *p) {
         text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", p->left - 8, y + 4,
                  axis_text(p, value).s);
     }
-    int64_t every = (int64_t)ceil(nice_step((double)p->epochs, 8));
+    int64_t every = (int64_t)ceil(svg_step((double)p->epochs, 8));
     every = every < 1 ? 1 : every;
     for (int64_t e = every > 1 ? every : 1; e <= p->epochs; e += every) {
         text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%lld</text>\n", x_of(p, (double)e),
@@ -152,14 +189,14 @@ static void draw_axes(text *out, const panel *p) {
 }
 
 /* Returns the height of its last point. */
-static double draw_line(text *out, const panel *p, const run_log *log, bool is_val) {
-    const char *name = is_val ? "val" : "train";
+static double draw_line(text *out, const panel *p, const run_log *log, series s) {
+    const char *name = series_names[s];
     double y = 0;
     text dots = {0};
     text_add(out, "<path class=\"%s\" d=\"", name);
     for (size_t i = 0; i < log->epoch_count; i++) {
         double x = x_of(p, (double)log->epochs[i].epoch);
-        y = y_of(p, value_of(&log->epochs[i], p->figure, is_val));
+        y = y_of(p, value_of(&log->epochs[i], p->figure, s));
         text_add(out, "%c%.1f %.1f", i == 0 ? 'M' : 'L', x, y);
         if (p->epochs <= 40) {
             text_add(&dots, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\"/>", name, x, y);
@@ -170,9 +207,9 @@ static double draw_line(text *out, const panel *p, const run_log *log, bool is_v
     return y;
 }
 
-static void draw_end(text *out, const panel *p, const run_epoch *last, bool is_val, double y) {
-    double v = value_of(last, p->figure, is_val);
-    const char *name = is_val ? "val" : "train";
+static void draw_end(text *out, const panel *p, const run_epoch *last, series s, double y) {
+    double v = value_of(last, p->figure, s);
+    const char *name = series_names[s];
     label value = share_text(v);
     if (p->figure == FIGURE_LOSS) {
         snprintf(value.s, sizeof value.s, "%.3f", v);
@@ -191,19 +228,23 @@ static void draw_panel(text *out, const panel *p, const run_log *log, const run_
         text_add(out, "<path class=\"best\" d=\"M%.1f %.1fV%.1f\"/>\n", x_of(p, (double)best->epoch), p->top,
                  p->top + p->height);
     }
-    double train = draw_line(out, p, log, false), val = train;
-    if (last->has_val) {
-        val = draw_line(out, p, log, true);
-        text_add(out, "<circle class=\"ring val\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>\n",
-                 best != NULL ? x_of(p, (double)best->epoch) : -9,
-                 best != NULL ? y_of(p, value_of(best, p->figure, true)) : -9);
-        double apart = 15 - fabs(train - val); /* the two labels must not touch */
-        double push = apart > 0 ? apart / 2 : 0;
-        train += train < val ? -push : push;
-        val += train < val ? push : -push;
-        draw_end(out, p, last, true, val);
+    double heights[SERIES_COUNT], wanted[SERIES_COUNT];
+    series drawn[SERIES_COUNT];
+    size_t count = 0;
+    for (series s = SERIES_TRAIN; s < SERIES_COUNT; s++) {
+        if (has_series(last, s)) {
+            drawn[count] = s;
+            wanted[count++] = draw_line(out, p, log, s);
+        }
     }
-    draw_end(out, p, last, false, train);
+    if (best != NULL && best->has_val) {
+        text_add(out, "<circle class=\"ring val\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>\n", x_of(p, (double)best->epoch),
+                 y_of(p, value_of(best, p->figure, SERIES_VAL)));
+    }
+    svg_spread(heights, wanted, count, 15);
+    for (size_t i = 0; i < count; i++) {
+        draw_end(out, p, last, drawn[i], heights[i]);
+    }
 }
 
 strata_status svg_curve(const char *path, const char *title, const run_log *log, int64_t epochs, double test_top1,
@@ -223,7 +264,7 @@ strata_status svg_curve(const char *path, const char *title, const run_log *log,
          .epochs = epochs},
     };
     text out = {0};
-    begin_svg(&out, 820, 390, title);
+    svg_begin(&out, 820, 390, title);
     text_add(&out, "<text x=\"24\" y=\"56\">");
     if (best != NULL && best->has_val) {
         text_add(&out, "val %s at epoch %lld, the best of %lld", share_text(best->val_top1).s, (long long)best->epoch,
@@ -239,7 +280,7 @@ strata_status svg_curve(const char *path, const char *title, const run_log *log,
         choose_axis(&panels[i], log);
         draw_panel(&out, &panels[i], log, best);
     }
-    return end_svg(&out, path, err);
+    return svg_end(&out, path, err);
 }
 
 /* ---- the confusion matrix --------------------------------------------------------------------------------------- */
@@ -253,10 +294,10 @@ typedef struct matrix {
 static void draw_class_names(text *out, const matrix *m, size_t row, const char *name) {
     double side = m->cell * (double)m->class_count, middle = m->cell * ((double)row + 0.5);
     text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", m->left - 8, m->top + middle + 4);
-    add_xml(out, name);
+    svg_add_text(out, name);
     text_add(out, "</text>\n<text transform=\"translate(%.1f %.1f) rotate(45)\">", m->left + middle - 4,
              m->top + side + 16);
-    add_xml(out, name);
+    svg_add_text(out, name);
     text_add(out, "</text>\n");
 }
 
@@ -293,7 +334,7 @@ strata_status svg_confusion(const char *path, const char *title, const int64_t *
     m.cell = class_count <= 12 ? 40 : class_count <= 24 ? 28 : fmax(5, 640 / (double)class_count);
     double side = m.cell * (double)class_count;
     text out = {0};
-    begin_svg(&out, (int)(m.left + side) + 90, (int)(m.top + side) + 130, title);
+    svg_begin(&out, (int)(m.left + side) + 90, (int)(m.top + side) + 130, title);
     text_add(&out, "<text x=\"24\" y=\"56\">a row is a true class, a column what it was taken for</text>\n");
     for (size_t row = 0; row < class_count; row++) {
         if (m.cell >= 11) {
@@ -303,5 +344,5 @@ strata_status svg_confusion(const char *path, const char *title, const int64_t *
     }
     text_add(&out, "<rect class=\"grid\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", m.left, m.top, side,
              side);
-    return end_svg(&out, path, err);
+    return svg_end(&out, path, err);
 }

@@ -90,6 +90,17 @@ static int say_stopped(training *t, int64_t epoch, int64_t step) {
     return INTERRUPTED;
 }
 
+/* Exit status of a run that was to stop here. */
+static int say_paused(training *t) {
+    live_clear(&t->live);
+    text folder = {0};
+    text_add_shell(&folder, t->folder);
+    print_note("\nepoch %lld of %lld is done and saved; go on with: %s train --resume %s\n", (long long)t->stop_after,
+               (long long)t->plan->epochs, program_name(), folder.bytes);
+    text_free(&folder);
+    return DONE;
+}
+
 /* Exit status of a run that an error ended. */
 static int say_failed(training *t, const strata_error *err) {
     live_clear(&t->live);
@@ -139,8 +150,9 @@ static void show_step(training *t, const strata_step_info *step) {
 
 static void print_header(const training *t) {
     text line = {0};
-    text_add(&line, "%5s   %5s   %6s   %s%8s   %s", "epoch", "loss", "train", t->plan->val_count > 0 ? "   val   " : "",
-             "images/s", "time");
+    text_add(&line, "%5s   %5s   %6s   %s%s%8s   %s", "epoch", "loss", "train",
+             t->plan->val_count > 0 ? "   val   " : "", t->plan->test_each_epoch ? "  test   " : "", "images/s",
+             "time");
     print_note("\n");
     print_heading(line.bytes);
     text_free(&line);
@@ -158,6 +170,10 @@ static void write_epoch(json *j, const run_epoch *e, const strata_epoch_info *in
         json_number(j, "val_top5", info->val.top5);
         json_number(j, "val_loss", e->val_loss);
     }
+    if (e->has_test) {
+        json_number(j, "test_top1", e->test_top1);
+        json_number(j, "test_loss", e->test_loss);
+    }
     json_number(j, "seconds", e->seconds);
     json_bool(j, "best", e->is_best);
     json_close(j, '}');
@@ -168,12 +184,15 @@ static void print_epoch(training *t, const run_epoch *e, const char *line) {
     if (t->json) {
         puts(line);
     } else {
-        char val[96] = "";
+        char val[96] = "", test[96] = "";
         if (e->has_val) {
             snprintf(val, sizeof val, "%6s   ", share_text(e->val_top1).s);
         }
-        print_note("%5lld   %5.3f   %6s   %s%8s   %s\n", (long long)e->epoch, e->loss, share_text(e->top1).s, val,
-                   figure_text(e->images_per_s).s, seconds_text(e->seconds).s);
+        if (e->has_test) {
+            snprintf(test, sizeof test, "%6s   ", share_text(e->test_top1).s);
+        }
+        print_note("%5lld   %5.3f   %6s   %s%s%8s   %s\n", (long long)e->epoch, e->loss, share_text(e->top1).s, val,
+                   test, figure_text(e->images_per_s).s, seconds_text(e->seconds).s);
     }
     output_failed();
 }
@@ -183,6 +202,10 @@ static strata_status end_epoch(training *t, const strata_step_info *step, strata
     strata_epoch_info info;
     double seconds = now() - t->epoch_begun;
     strata_status status = strata_trainer_end_epoch(t->trainer, &info, err);
+    strata_metrics test = {0};
+    if (status == STRATA_OK && t->plan->test_each_epoch) {
+        status = strata_evaluate(&test, t->model, t->data, STRATA_TEST, NULL, NULL, NULL, err);
+    }
     if (status != STRATA_OK) {
         return status;
     }
@@ -193,6 +216,9 @@ static strata_status end_epoch(training *t, const strata_step_info *step, strata
         .has_val = info.has_val,
         .val_loss = info.val.loss,
         .val_top1 = info.val.top1,
+        .has_test = t->plan->test_each_epoch,
+        .test_loss = test.loss,
+        .test_top1 = test.top1,
         .is_best = info.is_best,
         .images_per_s = (double)(step->images - t->images_before) / seconds,
         .seconds = seconds,
@@ -387,6 +413,13 @@ static int between_batches(training *t, const strata_step_info *step) {
     return is_at_end && output_failed() ? say_unheard(t) : DONE;
 }
 
+/* Whether this process has done the epochs that it was to do, and others are left. */
+static bool is_paused(const training *t) {
+    strata_step_info place;
+    strata_trainer_place(t->trainer, &place);
+    return t->stop_after > 0 && place.epoch > t->stop_after && !strata_trainer_is_done(t->trainer);
+}
+
 int training_run(training *t) {
     strata_error err;
     strata_step_info step;
@@ -394,6 +427,9 @@ int training_run(training *t) {
     live_begin(&t->live);
     strata_trainer_place(t->trainer, &step);
     t->images_before = step.images;
+    if (is_paused(t)) {
+        return say_paused(t);
+    }
     if (!strata_trainer_is_done(t->trainer)) {
         print_header(t);
     }
@@ -416,6 +452,9 @@ int training_run(training *t) {
         int exit_status = between_batches(t, &step);
         if (exit_status != DONE) {
             return exit_status;
+        }
+        if (is_paused(t)) {
+            return say_paused(t);
         }
     }
     return finish(t);

@@ -61,6 +61,7 @@ static inline void case_free(void *memory, size_t bytes) {
 /* Makes a runner of the case for one set of kernels. Native weights are the runner's own. */
 static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_kernels *kernels, st_pool *pool) {
     const bool is_fc = c->impl == &st_fc_nhwc;
+    const st_layout layout = c->impl == &st_conv_lanes ? ST_LAYOUT_LANES : ST_LAYOUT_NHWC;
     memset(out, 0, sizeof *out);
     out->kernels = kernels;
     out->pool = pool;
@@ -83,27 +84,28 @@ static inline bool conv_runner_begin(conv_runner *out, conv_case *c, const st_ke
                           .state = out->state,
                           .din_needed = out->din_needed,
                           .dstate_needed = true,
-                          .layout = ST_LAYOUT_NHWC};
+                          .layout = layout};
     if (c->impl->prepare(&out->site, &out->needs, NULL) != STRATA_OK) {
         return false;
     }
     out->run = (st_run){.n = c->n, .mode = ST_MODE_TRAIN};
-    out->in = (st_view){.data = c->x, .dims = c->in, .pixel_stride = c->in.c + c->in_gap};
+    out->in = (st_view){.data = c->x, .layout = layout, .dims = c->in, .pixel_stride = c->in.c + c->in_gap};
     out->din = out->in;
     out->din.data = c->dx;
-    out->call = (st_call){.site = &out->site,
-                          .run = &out->run,
-                          .in = &out->in,
-                          .out = {.data = c->y, .dims = c->out, .pixel_stride = c->out.c + c->out_gap},
-                          .din = &out->din,
-                          .din_add = out->din_add,
-                          .dout = {.data = c->dy, .dims = c->out, .pixel_stride = c->out.c + c->out_gap},
-                          .shared = case_alloc(out->needs.shared_bytes)};
+    out->call =
+        (st_call){.site = &out->site,
+                  .run = &out->run,
+                  .in = &out->in,
+                  .out = {.data = c->y, .layout = layout, .dims = c->out, .pixel_stride = c->out.c + c->out_gap},
+                  .din = &out->din,
+                  .din_add = out->din_add,
+                  .dout = {.data = c->dy, .layout = layout, .dims = c->out, .pixel_stride = c->out.c + c->out_gap},
+                  .shared = case_alloc(out->needs.shared_bytes)};
     out->call.epilogue = (st_epilogue){
         .scale = c->has_scale ? c->scale : NULL, .shift = c->has_shift ? c->shift : NULL, .activation = c->activation};
     if (c->has_residual) {
-        out->call.epilogue.residual =
-            (st_view){.data = c->residual, .dims = c->out, .pixel_stride = c->out.c + c->residual_gap};
+        out->call.epilogue.residual = (st_view){
+            .data = c->residual, .layout = layout, .dims = c->out, .pixel_stride = c->out.c + c->residual_gap};
     }
     for (int i = 0; i < 2; i++) {
         const size_t count = c->impl->state_count(&out->site, i);
@@ -127,7 +129,9 @@ static inline void conv_runner_item(void *arg, int64_t item, int thread) {
 static inline void conv_runner_phases(conv_runner *runner, const st_phase *phases) {
     for (int i = 0; i < ST_OP_PHASES && phases[i].run != NULL; i++) {
         runner->phase = &phases[i];
-        const int64_t items = phases[i].items == NULL ? runner->run.n : phases[i].items(&runner->call);
+        const int64_t images = runner->site.layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+        const int64_t items =
+            phases[i].items == NULL ? (runner->run.n + images - 1) / images : phases[i].items(&runner->call);
         st_pool_for(runner->pool, items, conv_runner_item, runner);
     }
 }

@@ -29,7 +29,7 @@ static void must(strata_status status, const strata_error *err) {
     }
 }
 
-static void make_lab(lab *l, const char *text) {
+static void make_lab(lab *l, const char *text, int64_t again_from) {
     strata_error err = {0};
     const st_tree *tree = NULL;
     *l = (lab){0};
@@ -37,7 +37,7 @@ static void make_lab(lab *l, const char *text) {
     must(st_pool_create(&l->pool, 2, &err), &err);
     must(st_lang_parse(&tree, l->arena, "test.net", text, strlen(text), &err), &err);
     must(st_graph_build(&l->graph, l->arena, tree, NULL, NULL, &err), &err);
-    st_model_options options = {.batch = BATCH, .train = true, .slot_count = 1, .seed = 5};
+    st_model_options options = {.batch = BATCH, .train = true, .slot_count = 1, .seed = 5, .again_from = again_from};
     must(st_model_create(&l->model, l->pool, st_kernels_at(0), l->graph, &options, &err), &err);
     size_t count = (size_t)(BATCH * l->graph->input.h * l->graph->input.w * l->graph->input.c);
     must(st_arena_alloc(&l->values, l->arena, count, sizeof *l->values, &err), &err);
@@ -93,17 +93,22 @@ static void check_parameter(lab *l, size_t p) {
     st_arena_free(arena);
 }
 
+static void free_lab(lab *l) {
+    st_model_free(l->model);
+    st_pool_free(l->pool);
+    st_arena_free(l->arena);
+}
+
+/* Every value that can be computed twice is: the memory in between belongs to others. */
 static void check_net(const char *text) {
     lab l;
-    make_lab(&l, text);
+    make_lab(&l, text, 1);
     for (size_t p = 0; p < l.model->parameter_count; p++) {
         if (l.model->parameters[p].is_trained) {
             check_parameter(&l, p);
         }
     }
-    st_model_free(l.model);
-    st_pool_free(l.pool);
-    st_arena_free(l.arena);
+    free_lab(&l);
 }
 
 static void test_gradient_image_lanes(void **state) {
@@ -150,6 +155,29 @@ static void test_gradient_slice_with_another_reader(void **state) {
               "output logits loss=cross_entropy\n}\n");
 }
 
+/* Computing values again gives the same bits as keeping them, in less memory. */
+static void test_gradient_same_bits_when_computed_again(void **state) {
+    (void)state;
+    static const char *const text =
+        "network n {\ninput 24x24x3\nconv 3x3 32 pad=1 bias=no, bn, relu\nconv 3x3 32 pad=1 bias=no, bn, relu\n"
+        "maxpool 3x3 stride=2\nadd {\n| conv 3x3 32 pad=1 bias=no, bn, tanh\n  conv 3x3 32 pad=1 bias=no, bn\n"
+        "| identity\n}\nrelu\nconv 1x1 40 bias=no, bn, relu\navgpool global\nfc 4\n"
+        "output logits loss=cross_entropy\n}\n";
+    lab kept, again;
+    make_lab(&kept, text, INT64_MAX);
+    make_lab(&again, text, 1);
+    assert_true(st_exec_plan(again.model->train)->arena_bytes < st_exec_plan(kept.model->train)->arena_bytes);
+    assert_true(loss_of(&kept) == loss_of(&again));
+    for (size_t p = 0; p < kept.model->parameter_count; p++) {
+        const st_parameter *x = &kept.model->parameters[p], *y = &again.model->parameters[p];
+        if (x->is_trained) {
+            assert_memory_equal(x->gradient, y->gradient, x->native_count * sizeof(st_real));
+        }
+    }
+    free_lab(&kept);
+    free_lab(&again);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_image_lanes),
@@ -157,6 +185,7 @@ int main(void) {
         cmocka_unit_test(test_gradient_residual_with_norm),
         cmocka_unit_test(test_gradient_inception_with_side_head),
         cmocka_unit_test(test_gradient_slice_with_another_reader),
+        cmocka_unit_test(test_gradient_same_bits_when_computed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The installed library: staged into a folder, found by pkg-config, used by examples/classify.c from outside, shared and
-# static, on a checkpoint of the installed program.
+# The installed library: staged into a folder, found by pkg-config, used from outside by examples/classify.c, shared and
+# static, on a checkpoint of the installed program, and by examples/residual_identity.c.
 set -u
 build=$(cd "${BUILD:-build}" && pwd)
 work=$build/install
@@ -39,12 +39,19 @@ if command -v pkg-config > /dev/null; then
     ${CC:-cc} -std=c11 -Wall -Wextra -Werror examples/classify.c $(pkg-config --cflags --libs strata) -o "$work/shared"
     verdict install/example-builds-shared $?
     # shellcheck disable=SC2046
-    ${CC:-cc} -std=c11 -static examples/classify.c $(pkg-config --static --cflags --libs strata) -o "$work/static"
+    ${CC:-cc} -std=c11 examples/classify.c $(pkg-config --static --cflags --libs strata | sed 's/-lstrata/-l:libstrata.a/') \
+        -o "$work/static"
     verdict install/example-builds-static $?
     LD_LIBRARY_PATH=$at/lib "$work/shared" "$checkpoint" "$picture" > "$work/shared.out" && [ -s "$work/shared.out" ]
     verdict install/example-runs-shared $?
     "$work/static" "$checkpoint" "$picture" > "$work/static.out" && cmp "$work/shared.out" "$work/static.out"
     verdict install/example-runs-static $?
+    # shellcheck disable=SC2046
+    ${CC:-cc} -std=c11 -Wall -Wextra -Werror examples/residual_identity.c $(pkg-config --cflags --libs strata) \
+        -o "$work/residual" && LD_LIBRARY_PATH=$at/lib "$work/residual" > "$work/residual.out" &&
+        [ "$(grep -c '10 residual blocks: the same bits$' "$work/residual.out")" = 1 ] &&
+        ! grep -q 'plain blocks: the same' "$work/residual.out"
+    verdict install/example-residual-identity $?
 else
     echo 'skip install/example: pkg-config is not installed'
 fi

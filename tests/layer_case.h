@@ -419,6 +419,23 @@ static void release(memory_of_run *at, const layer_case *it) {
     free(at->scratch);
 }
 
+/* Where an implementation keeps more numbers than are published, those of a gradient are zero: no optimizer may move
+ * them. */
+static void expect_padding_zero(const layer_case *it, const st_impl *impl, const st_site *site, int state,
+                                const st_real *native, const st_real *published) {
+    size_t count = native_count(it, impl, site, state), differs = 0;
+    st_real *packed = get_memory(count * sizeof(st_real));
+    impl->pack(site, state, published, packed);
+    for (size_t i = 0; i < count; i++) {
+        differs += !(packed[i] == native[i]);
+    }
+    free(packed);
+    if (differs > 0) {
+        fail_msg("%s: %s: gradient of %s: %zu numbers that are padding are not zero", it->op->name, it->text,
+                 it->op->state[state].name, differs);
+    }
+}
+
 static void read_states(const memory_of_run *at, const layer_case *it, const st_impl *impl, const st_site *site,
                         numbers *these) {
     for (int i = 0; i < ST_OP_STATES; i++) {
@@ -428,6 +445,7 @@ static void read_states(const memory_of_run *at, const layer_case *it, const st_
                 memcpy(these->dstate[i], at->dstate[i], bytes);
             } else {
                 impl->unpack(site, i, at->dstate[i], these->dstate[i]);
+                expect_padding_zero(it, impl, site, i, at->dstate[i], these->dstate[i]);
             }
         } else if (at->state[i] != NULL && !it->op->state[i].is_trained) { /* running statistics */
             memcpy(these->dstate[i], at->state[i], bytes);

@@ -2,7 +2,7 @@
 # Every script is POSIX sh that its shell can read, and shellcheck (where it is installed) has nothing to say.
 set -u
 status=0
-scripts=$(grep -lE '^#!/bin/sh' demo check .ci/run scripts/* tests/*.sh tests/*/*.sh tests/cli/run 2> /dev/null)
+scripts=$(grep -lE '^#!/bin/sh' demo check .ci/run scripts/* experiments/*/* tests/*.sh tests/*/*.sh tests/cli/run 2> /dev/null)
 for script in $scripts; do
     if sh -n "$script"; then
         echo "ok scripts/$script"

@@ -158,7 +158,7 @@ static void draw_product(product *it) {
     it->problem.n = (int)draw(1, ST_BLOCK_K);
     it->problem.is_begun = draw(0, 1) == 0;
     it->problem.is_open = draw(0, 2) == 0;
-    it->problem.activation = (st_activation)draw(0, 3);
+    it->problem.activation = (st_activation)draw(0, ST_ACTIVATION_COUNT - 1);
     if (draw(0, 1) == 0) {
         it->problem.scale = it->scale.data;
         it->problem.shift = it->shift.data;

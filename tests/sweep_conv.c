@@ -64,7 +64,7 @@ static void draw_tensors(conv_case *c) {
     c->has_shift = draw(0, 1) == 0;
     c->has_residual = draw(0, 2) == 0;
     c->add = draw(0, 1) == 0;
-    c->activation = (st_activation)draw(0, 3);
+    c->activation = (st_activation)draw(0, ST_ACTIVATION_COUNT - 1);
 }
 
 static int64_t draw_channels(void) {
@@ -259,6 +259,8 @@ static double activated(double x, st_activation activation) {
         return tanh(x);
     case ST_ACTIVATION_SIGMOID:
         return 1 / (1 + exp(-x));
+    case ST_ACTIVATION_SCALED_TANH:
+        return 1.7159 * tanh(2 * x / 3);
     default:
         return x;
     }

@@ -1,93 +1,13 @@
 /* The entries of ST_KERNEL_LIST_ELEMENTWISE on random shapes: tails, gaps between rows, both widths of a channel, zeros
  * of both signs, subnormals, infinities where they mean something. Every set gives portable's bytes, and nothing is
  * written beside the output. Portable itself is believed because tests/sweep_layers.c compares it with naive loops. */
-#include "sweep.h"
-
 #include <math.h>
+
+#include "sweep_guarded.h"
 
 #include "kernels/simd_portable.h"
 
 #include "kernels/simd_math.h"
-
-/* ---- numbers and guarded memory ---- */
-
-enum { GUARD = 16, CASES = 60 };
-
-static uint64_t next_bits(uint64_t *state) {
-    return st_rng_bits(11, 22, (*state)++);
-}
-
-static int64_t pick(uint64_t *state, int64_t low, int64_t high) {
-    return low + (int64_t)(next_bits(state) % (uint64_t)(high - low + 1));
-}
-
-static bool flip(uint64_t *state) {
-    return next_bits(state) & 1;
-}
-
-/* Mostly around 1; some zeros of both signs, subnormals, and sizes from 1e-20 to 1e4. */
-static st_real odd_number(uint64_t *state) {
-    uint64_t bits = next_bits(state);
-    double x = (double)(bits >> 11) * 0x1p-53 * 2 - 1;
-    switch (bits % 16) {
-    case 0:
-        return 0;
-    case 1:
-        return (st_real)-0.0;
-    case 2:
-        return (st_real)(x * 1e-40);
-    case 3:
-        return (st_real)(x * 1e-20);
-    case 4:
-        return (st_real)(x * 1e4);
-    default:
-        return (st_real)(x * 3);
-    }
-}
-
-/* A tensor with guards on both sides. */
-typedef struct guarded {
-    st_real *memory, *data;
-    size_t count;
-} guarded;
-
-static guarded guarded_make(uint64_t *state, int64_t count) {
-    guarded it = {.count = (size_t)count};
-    it.memory = malloc((it.count + 2 * GUARD) * sizeof(st_real));
-    assert_non_null(it.memory);
-    it.data = it.memory + GUARD;
-    for (size_t i = 0; i < it.count + 2 * GUARD; i++) {
-        it.memory[i] = odd_number(state);
-    }
-    return it;
-}
-
-static guarded guarded_copy(const guarded *from) {
-    guarded it = {.count = from->count};
-    size_t bytes = (it.count + 2 * GUARD) * sizeof(st_real);
-    it.memory = malloc(bytes);
-    assert_non_null(it.memory);
-    memcpy(it.memory, from->memory, bytes);
-    it.data = it.memory + GUARD;
-    return it;
-}
-
-/* Equal, guards and gaps too: those hold what they held in both. Frees both. */
-static void expect_equal(const st_kernels *kernels, const char *entry, guarded *found, guarded *expected) {
-    for (size_t i = 0; i < found->count + 2 * GUARD; i++) {
-        if (memcmp(&found->memory[i], &expected->memory[i], sizeof(st_real)) != 0 &&
-            !(found->memory[i] != found->memory[i] && expected->memory[i] != expected->memory[i])) {
-            fail_msg("%s, %s: element %lld of %zu is %a, portable says %a", entry, kernels->name, (long long)i - GUARD,
-                     found->count, (double)found->memory[i], (double)expected->memory[i]);
-        }
-    }
-    free(found->memory);
-    free(expected->memory);
-}
-
-static int pick_lanes(uint64_t *state) {
-    return flip(state) ? 1 : ST_LANES;
-}
 
 /* ---- elementwise.inc ---- */
 
@@ -108,6 +28,10 @@ typedef struct function_error {
 
 static double double_sigmoid(double x) {
     return 1 / (1 + exp(-x));
+}
+
+static double double_scaled_tanh(double x) {
+    return 1.7159 * tanh(2 * x / 3);
 }
 
 static void check_function(const function_error *it) {
@@ -141,6 +65,7 @@ static void check_functions(void) {
         {"log", v16_log, log, 1.0},
         {"tanh", v16_tanh, tanh, 2.4},
         {"sigmoid", v16_sigmoid, double_sigmoid, 2.5},
+        {"scaled tanh", v16_scaled_tanh, double_scaled_tanh, 3.5},
     };
     for (size_t i = 0; i < ST_COUNT_OF(functions); i++) {
         check_function(&functions[i]);
@@ -173,7 +98,7 @@ void sweep_apply(const st_kernels *reference, const st_kernels *kernels) {
                          .out_stride = strides[2],
                          .scale = flip(&state) ? scale.data : NULL,
                          .shift = flip(&state) ? shift.data : NULL,
-                         .activation = (st_activation)pick(&state, 0, 3)};
+                         .activation = (st_activation)pick(&state, 0, ST_ACTIVATION_COUNT - 1)};
         kernels->apply(&work);
         work.out = same.data;
         reference->apply(&work);
@@ -200,7 +125,7 @@ void sweep_activate_backward(const st_kernels *reference, const st_kernels *kern
                                      .dout_stride = stride,
                                      .target_stride = stride,
                                      .add = flip(&state),
-                                     .activation = (st_activation)pick(&state, 0, 3)};
+                                     .activation = (st_activation)pick(&state, 0, ST_ACTIVATION_COUNT - 1)};
         kernels->activate_backward(&work);
         work.target = same.data;
         reference->activate_backward(&work);
@@ -365,6 +290,39 @@ void sweep_maxpool_backward(const st_kernels *reference, const st_kernels *kerne
     sweep_pooling(reference, kernels, true, true);
 }
 
+/* The same bits as maxpool, its gradient the same as maxpool_backward's. */
+static void sweep_index(const st_kernels *reference, const st_kernels *kernels) {
+    uint64_t state = 5500;
+    for (int i = 0; i < CASES; i++) {
+        st_pool pool = pick_pool(&state);
+        if (pool.is_adaptive) {
+            continue;
+        }
+        pool_tensors all = pick_pool_tensors(&state, &pool);
+        size_t count = (size_t)(pool.out.h * pool.out.w * pool.in.c);
+        uint8_t *index = malloc(count);
+        assert_non_null(index);
+        bool add = flip(&state);
+        kernels->maxpool_index(&pool, all.out.data, index, all.in.data);
+        reference->maxpool(&pool, all.same_out.data, all.in.data);
+        kernels->maxpool_index_backward(&pool, all.din.data, all.dout.data, index, add, false);
+        reference->maxpool_backward(&pool, all.same_din.data, all.dout.data, all.in.data, all.same_out.data, add);
+        expect_equal(kernels, "maxpool_index", &all.out, &all.same_out);
+        expect_equal(kernels, "maxpool_index_backward", &all.din, &all.same_din);
+        free(index);
+        free(all.in.memory);
+        free(all.dout.memory);
+    }
+}
+
+void sweep_maxpool_index(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_index(reference, kernels);
+}
+
+void sweep_maxpool_index_backward(const st_kernels *reference, const st_kernels *kernels) {
+    sweep_index(reference, kernels);
+}
+
 void sweep_avgpool(const st_kernels *reference, const st_kernels *kernels) {
     sweep_pooling(reference, kernels, false, false);
 }
@@ -389,25 +347,39 @@ void sweep_moments(const st_kernels *reference, const st_kernels *kernels) {
     }
 }
 
-void sweep_moments_backward(const st_kernels *reference, const st_kernels *kernels) {
+void sweep_norm_sums(const st_kernels *reference, const st_kernels *kernels) {
     uint64_t state = 7000;
     for (int i = 0; i < CASES; i++) {
         int lanes = pick_lanes(&state);
         int64_t rows = pick(&state, 1, 150), channels = pick(&state, 1, 40), width = channels * lanes;
         int64_t in_stride = width + pick(&state, 0, 9), dout_stride = width + pick(&state, 0, 9);
         guarded in = guarded_make(&state, rows * in_stride), dout = guarded_make(&state, rows * dout_stride);
-        guarded mean = guarded_make(&state, channels), sums = guarded_make(&state, width);
+        guarded out = guarded_make(&state, rows * dout_stride), same_dout = guarded_copy(&dout);
+        guarded factors = guarded_make(&state, 3 * channels), sums = guarded_make(&state, width);
         guarded products = guarded_make(&state, width), same = guarded_copy(&sums),
                 same_products = guarded_copy(&products);
-        kernels->moments_backward(sums.data, products.data, dout.data, dout_stride, in.data, in_stride, mean.data, rows,
-                                  width, lanes);
-        reference->moments_backward(same.data, same_products.data, dout.data, dout_stride, in.data, in_stride,
-                                    mean.data, rows, width, lanes);
-        expect_equal(kernels, "moments_backward: sums", &sums, &same);
-        expect_equal(kernels, "moments_backward: products", &products, &same_products);
+        int64_t gate = pick(&state, 0, 2);
+        st_norm_backward work = {.rows = rows,
+                                 .channels = channels,
+                                 .lanes = lanes,
+                                 .in = in.data,
+                                 .dout = dout.data,
+                                 .in_stride = in_stride,
+                                 .dout_stride = dout_stride,
+                                 .mean = factors.data,
+                                 .scale = gate == 1 ? factors.data + channels : NULL,
+                                 .shift = gate == 1 ? factors.data + 2 * channels : NULL,
+                                 .out = gate == 2 ? out.data : NULL,
+                                 .out_stride = dout_stride};
+        kernels->norm_sums(&work, sums.data, products.data);
+        work.dout = same_dout.data;
+        reference->norm_sums(&work, same.data, same_products.data);
+        expect_equal(kernels, "norm_sums: sums", &sums, &same);
+        expect_equal(kernels, "norm_sums: products", &products, &same_products);
+        expect_equal(kernels, "norm_sums: dout", &dout, &same_dout);
         free(in.memory);
-        free(dout.memory);
-        free(mean.memory);
+        free(out.memory);
+        free(factors.memory);
     }
 }
 
@@ -419,7 +391,8 @@ void sweep_norm_backward(const st_kernels *reference, const st_kernels *kernels)
         int64_t stride = width + pick(&state, 0, 9);
         guarded in = guarded_make(&state, rows * stride), dout = guarded_make(&state, rows * stride);
         guarded din = guarded_make(&state, rows * stride), same = guarded_copy(&din);
-        guarded factors = guarded_make(&state, 4 * channels);
+        guarded factors = guarded_make(&state, 6 * channels);
+        bool has_gate = flip(&state);
         st_norm_backward work = {.rows = rows,
                                  .channels = channels,
                                  .lanes = lanes,
@@ -433,6 +406,8 @@ void sweep_norm_backward(const st_kernels *reference, const st_kernels *kernels)
                                  .b = factors.data + channels,
                                  .c = factors.data + 2 * channels,
                                  .mean = factors.data + 3 * channels,
+                                 .scale = has_gate ? factors.data + 4 * channels : NULL,
+                                 .shift = has_gate ? factors.data + 5 * channels : NULL,
                                  .add = flip(&state)};
         kernels->norm_backward(&work);
         work.din = same.data;

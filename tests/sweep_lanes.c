@@ -192,8 +192,8 @@ typedef struct problem {
     int64_t n;
     bool is_fc, add;
     tensor x, dy, dx, residual;
-    st_real *weight, *bias; /* published order */
-    bool has_residual;
+    st_real *weight, *bias;     /* published order */
+    bool has_residual, is_bare; /* bare: no bias, nothing behind the sum */
     st_activation activation;
 } problem;
 
@@ -214,7 +214,7 @@ static results run_problem(const problem *it, const st_kernels *kernels) {
     it->impl->unpack(&scene.site, ST_CONV_WEIGHT, weight, back);
     same_bytes("unpack(pack(w))", back, it->weight, published_count(it));
     scene.call.state[ST_CONV_WEIGHT] = weight;
-    scene.call.epilogue = (st_epilogue){.shift = it->bias, .activation = it->activation};
+    scene.call.epilogue = (st_epilogue){.shift = it->is_bare ? NULL : it->bias, .activation = it->activation};
     if (it->has_residual) {
         scene.call.epilogue.residual = it->residual.view;
     }
@@ -328,7 +328,7 @@ static void draw_tensors(problem *it) {
         it->weight[i] = draw_real();
     }
     for (int64_t k = 0; k < it->out.c; k++) {
-        it->bias[k] = draw_real();
+        it->bias[k] = it->is_bare ? 0 : draw_real();
     }
 }
 
@@ -365,6 +365,7 @@ static problem draw_conv(int index) {
     it.out = (st_dims){it.window.p, it.window.q, it.conv.filters};
     it.has_residual = draw_int(0, 2) == 0;
     it.activation = (st_activation)draw_int(ST_ACTIVATION_NONE, ST_ACTIVATION_TANH);
+    it.is_bare = !it.has_residual && it.activation == ST_ACTIVATION_NONE;
     return it;
 }
 
@@ -421,7 +422,7 @@ void sweep_lanes_conv(const st_kernels *reference, const st_kernels *kernels) {
 /* Shapes that tiles were made for, and the step of 2 that cuts dx into parities. */
 static void check_shape(st_conv_params conv, st_dims in, int64_t n, const st_kernels *reference,
                         const st_kernels *kernels) {
-    problem it = {.impl = &st_conv_lanes, .conv = conv, .in = in, .n = n};
+    problem it = {.impl = &st_conv_lanes, .conv = conv, .in = in, .n = n, .is_bare = true};
     st_window_params window = {
         .kernel = it.conv.kernel, .stride = it.conv.stride, .pad = it.conv.pad, .dilation = it.conv.dilation};
     it.window = st_window_of(&window, in);
@@ -436,6 +437,18 @@ void sweep_lanes_conv_data(const st_kernels *reference, const st_kernels *kernel
             conv.pad[0] = conv.pad[1] = pad;
             check_shape(conv, (st_dims){size, size + 1, 4}, 17, reference, kernels);
         }
+    }
+    /* As in the residual networks for CIFAR: more x and dy than L1 holds. */
+    static const int64_t shapes[][5] = {{3, 32, 3, 16, 1},
+                                        {4, 32, 16, 16, 1},
+                                        {3, 16, 32, 32, 1},
+                                        {8, 8, 64, 64, 1},
+                                        {6, 32, 16, 32, 2}}; /* rows, columns, channels, outputs, stride */
+    for (size_t i = 0; i < ST_COUNT_OF(shapes); i++) {
+        conv.pad[0] = conv.pad[1] = 1;
+        conv.filters = shapes[i][3];
+        conv.stride[0] = conv.stride[1] = shapes[i][4];
+        check_shape(conv, (st_dims){shapes[i][0], shapes[i][1], shapes[i][2]}, 3, reference, kernels);
     }
 }
 

@@ -1,5 +1,6 @@
-/* graph: what a net means: paths, shapes, counts, errors with their places. tests/bad/ holds one file per error; its
- * first line is "# expect [FILE:]LINE:COLUMN: the beginning of the message", its second may be "# hint THE WHOLE HINT".
+/* graph: what a net means: paths, shapes, errors with their places; the zoo is in test_zoo.c. tests/bad/ holds one file
+ * per error; its first line is "# expect [FILE:]LINE:COLUMN: the beginning of the message", its second may be
+ * "# hint THE WHOLE HINT".
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,139 +76,6 @@ static size_t count(const st_graph *graph, bool is_trained) {
         }
     }
     return sum;
-}
-
-static bool has_state(const st_graph *graph, const char *path) {
-    for (int i = 0; i < graph->node_count; i++) {
-        for (int j = 0; j < ST_OP_STATES; j++) {
-            const st_state *state = &graph->nodes[i].state[j];
-            if (state->count > 0 && strcmp(state->path, path) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void assert_dims(const st_node *node, int64_t h, int64_t w, int64_t c) {
-    assert_int_equal(node->out.h, h);
-    assert_int_equal(node->out.w, w);
-    assert_int_equal(node->out.c, c);
-}
-
-static void assert_same_graph(const st_graph *x, const st_graph *y) {
-    assert_int_equal(x->node_count, y->node_count);
-    assert_int_equal(x->output_count, y->output_count);
-    assert_string_equal(x->description, y->description);
-    for (int i = 0; i < x->node_count; i++) {
-        const st_node *a = &x->nodes[i], *b = &y->nodes[i];
-        assert_string_equal(a->path, b->path);
-        assert_string_equal(a->text, b->text);
-        assert_int_equal(a->is_frozen, b->is_frozen);
-        assert_int_equal(a->is_train_only, b->is_train_only);
-        assert_dims(a, b->out.h, b->out.w, b->out.c);
-        assert_int_equal(a->in_count, b->in_count);
-        for (int j = 0; j < a->in_count; j++) {
-            assert_int_equal(a->in[j], b->in[j]);
-        }
-    }
-}
-
-/* ---- the zoo ---- */
-
-static void test_zoo_has_the_published_counts(void **state) {
-    (void)state;
-    static const struct {
-        const char *name, *settings;
-        size_t parameters, statistics;
-    } nets[] = {{"lenet5", NULL, 61706, 0},
-                {"vgg16", NULL, 138357544, 0},
-                {"resnet18", NULL, 11689512, 9600},
-                {"resnet50", NULL, 25557032, 53120},
-                {"resnet152", NULL, 60192808, 151424},
-                {"squeezenet1_1", NULL, 1235496, 0},
-                {"googlenet", NULL, 13004888, 15072},
-                {"googlenet", "aux=no", 6624904, 14560},
-                {"alexnet_torchvision", NULL, 61100840, 0},
-                {"nin_cifar", NULL, 966986, 0},
-                {"signs_resnet50", NULL, 23546886, 53120},
-                {"resnet50", "classes=6 image=64", 25557032 - 994 * 2049, 53120}};
-    for (size_t i = 0; i < ST_COUNT_OF(nets); i++) {
-        const st_graph *graph = load(nets[i].name, nets[i].settings);
-        assert_int_equal(count(graph, true), nets[i].parameters);
-        assert_int_equal(count(graph, false), nets[i].statistics);
-    }
-}
-
-static void test_every_zoo_net_builds_and_prints_back(void **state) {
-    (void)state;
-    for (size_t i = 0; i < st_zoo_file_count; i++) {
-        char name[128];
-        size_t length = strlen(st_zoo_files[i].path) - 4;
-        if (strchr(st_zoo_files[i].path, '/') != NULL) {
-            continue; /* only what nets include */
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)length, st_zoo_files[i].path);
-        const st_tree *tree;
-        const st_graph *graph = load(name, NULL), *again;
-        char *text;
-        assert_int_equal(st_lang_load(&tree, arena, name, &err), STRATA_OK);
-        assert_int_equal(st_lang_print(&text, tree, NULL, &err), STRATA_OK);
-        assert_int_equal(try_text(&again, text, NULL, NULL), STRATA_OK);
-        assert_same_graph(graph, again);
-        strata_text_free(text);
-    }
-}
-
-static void test_lenet5_has_its_shapes(void **state) {
-    (void)state;
-    const st_graph *graph = load("lenet5", NULL);
-    assert_int_equal(graph->node_count, 12);
-    assert_dims(find(graph, "c1"), 28, 28, 6);
-    assert_dims(find(graph, "s2"), 14, 14, 6);
-    assert_dims(find(graph, "c3"), 10, 10, 16);
-    assert_dims(find(graph, "s4"), 5, 5, 16);
-    assert_dims(find(graph, "c5"), 1, 1, 120);
-    assert_dims(find(graph, "f7"), 1, 1, 10);
-    assert_true(find(graph, "f7")->is_flat);
-    int64_t work = 0;
-    for (int i = 0; i < graph->node_count; i++) {
-        work += graph->nodes[i].multiply_adds;
-    }
-    assert_int_equal(work, 416520);
-    assert_int_equal(find(graph, "s4")->receptive_field, 16);
-    assert_int_equal(find(graph, "s4")->receptive_stride, 4);
-    assert_int_equal(find(graph, "c5")->receptive_field, 0);
-    assert_string_equal(find(graph, "s2")->text, "avgpool 2x2 stride=2");
-    assert_string_equal(graph->outputs[graph->main_output].name, "logits");
-    assert_string_equal(graph->outputs[graph->main_output].loss->name, "cross_entropy");
-}
-
-static void test_paths_are_those_of_published_files(void **state) {
-    (void)state;
-    static const char *const resnet50[] = {"conv1.weight",
-                                           "bn1.running_var",
-                                           "layer1.0.downsample.0.weight",
-                                           "layer1.0.downsample.1.running_mean",
-                                           "layer1.2.bn3.bias",
-                                           "layer4.2.conv3.weight",
-                                           "fc.bias"};
-    const st_graph *graph = load("resnet50", NULL);
-    for (size_t i = 0; i < ST_COUNT_OF(resnet50); i++) {
-        assert_true(has_state(graph, resnet50[i]));
-    }
-    assert_true(has_state(load("vgg16", NULL), "features.28.bias"));
-    assert_true(has_state(load("vgg16", NULL), "classifier.6.weight"));
-    assert_true(has_state(load("squeezenet1_1", NULL), "features.3.expand1x1.weight"));
-    assert_true(has_state(load("squeezenet1_1", NULL), "classifier.1.bias"));
-    assert_true(has_state(load("googlenet", NULL), "inception3a.branch2.0.conv.weight"));
-    assert_true(has_state(load("googlenet", NULL), "aux1.conv.bn.running_mean"));
-    const st_node *conv = find(graph, "layer3.4.conv2");
-    assert_string_equal(conv->block, "layer3");
-    assert_int_equal(conv->depth, 2);
-    assert_string_equal(conv->text, "conv 3x3 256 pad=1 bias=no");
-    assert_string_equal(conv->place.source->name, "blocks/residual.net");
-    assert_string_equal(conv->call.source->name, "resnet50.net");
 }
 
 /* ---- steps ---- */
@@ -289,6 +157,15 @@ static void test_the_text_of_a_layer_has_its_values_resolved(void **state) {
     assert_string_equal(find(graph, "f")->text, "avgpool global");
 }
 
+static void test_text_comes_in_quotes_or_from_a_knob(void **state) {
+    (void)state;
+    const st_graph *graph = build("let pairs = \"01 12 02\"\nnetwork n {\ninput 6x6x3\na: conv_table 3x3 pairs\n"
+                                  "b: conv_table 3x3 connections=\"2\" bias=no\noutput y\n}");
+    assert_string_equal(find(graph, "a")->text, "conv_table 3x3 \"01 12 02\"");
+    assert_string_equal(find(graph, "b")->text, "conv_table 3x3 \"2\" bias=no");
+    assert_int_equal(count(graph, true), 6 * 9 + 3 + 9);
+}
+
 static void test_knobs_are_overridden_by_includer_and_settings(void **state) {
     (void)state;
     const st_graph *graph;
@@ -355,7 +232,7 @@ static void test_an_error_in_a_block_names_the_call(void **state) {
     assert_int_equal(err.line, 4);
     assert_int_equal(err.column, 5);
     assert_string_equal(err.message,
-                        "in bottleneck (blocks/residual.net:22:41): conv: stride must be from 1 to 64, found 0");
+                        "in bottleneck (blocks/residual.net:34:41): conv: stride must be from 1 to 64, found 0");
     assert_string_equal(err.source, " a: bottleneck 64 project=yes stride=0");
 }
 
@@ -597,16 +474,13 @@ static void test_every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        GRAPH_TEST(test_zoo_has_the_published_counts),
-        GRAPH_TEST(test_every_zoo_net_builds_and_prints_back),
-        GRAPH_TEST(test_lenet5_has_its_shapes),
-        GRAPH_TEST(test_paths_are_those_of_published_files),
         GRAPH_TEST(test_identity_and_single_branches_make_no_node),
         GRAPH_TEST(test_names_of_nodes_that_do_not_count_are_unique),
         GRAPH_TEST(test_take_reaches_a_label_of_its_scope),
         GRAPH_TEST(test_side_chains_are_train_only_and_return),
         GRAPH_TEST(test_blocks_bind_parameters_and_defaults),
         GRAPH_TEST(test_the_text_of_a_layer_has_its_values_resolved),
+        GRAPH_TEST(test_text_comes_in_quotes_or_from_a_knob),
         GRAPH_TEST(test_knobs_are_overridden_by_includer_and_settings),
         GRAPH_TEST(test_the_plain_network_leaves_shortcuts_out),
         GRAPH_TEST(test_freeze_fixes_what_it_names),

@@ -247,7 +247,7 @@ static void test_include_reads_zoo_files_once(void **state) {
     for (const st_let *let = tree->lets; let != NULL; let = let->next) {
         knobs += strcmp(let->name, "residual") == 0;
     }
-    assert_int_equal(blocks, 2);
+    assert_int_equal(blocks, 3);
     assert_int_equal(knobs, 2); /* the later one counts */
     assert_string_equal(tree->blocks->place.source->name, "blocks/residual.net");
 }

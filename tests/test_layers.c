@@ -96,6 +96,17 @@ static void test_shapes_that_do_not_fit_name_the_sizes(void **state) {
          NULL},
         {"input 8x8x3, conv 1x1 10, output y loss=cross_entropy", "found 8x8x10", "avgpool global"},
         {"input 1073741824x1x1, flatten, fc 16777216", "too large", NULL},
+        {"input 8x8x4, subsample 3", "4 channels come in, 3 cannot hold them", "conv 1x1"},
+        {"input 8x8x4, fc 5, subsample 5", "a vector of 5 values", NULL},
+        {"input 8x8x4, lrn 4", "size must be odd, found 4", "3 or 5"},
+        {"input 8x8x4, lrn 5 k=0", "k must be above 0", NULL},
+        {"input 8x8x4, conv_table 3x3 \"01 14\"", "'14', of filter 1, asks for channel 4, but 4 come in", NULL},
+        {"input 8x8x4, conv_table 3x3 \"01 2A\"", "'A' in '2A', of filter 1, names no channel", "a for 10"},
+        {"input 8x8x4, conv_table 3x3 \"0 303\"", "'303', of filter 1, names channel 3 twice", NULL},
+        {"input 8x8x4, conv_table 3x3 \"  \"", "needs one word for each of 1 to 65536 filters", "01 12 02"},
+        {"input 8x8x4, conv_table 9x3 \"0\"", "a 9x3 window does not fit into 8x8", NULL},
+        {"input 8x8x37, conv_table 3x3 \"0\"", "a table can name 36 channels, 37 come in", NULL},
+        {"input 8x8x4, conv_table 3x3 12", "connections must be text in quotes, found 12", NULL},
     };
     for (size_t i = 0; i < ST_COUNT_OF(rows); i++) {
         st_arena *arena;
@@ -211,16 +222,21 @@ static void test_bn_updates_running_statistics_as_torch_does(void **state) {
     layer_case_free(&it);
 }
 
-static void test_bn_fold_equals_inference(void **state) {
-    (void)state;
+static void expect_fold_equals_inference(const char *name, const char *line) {
     layer_case it;
-    make_case(&it, "bn", "input 3x3x5, bn eps=0.01");
+    make_case(&it, name, line);
     variant how = plain_variant(2, ST_LAYOUT_NHWC);
     how.mode = ST_MODE_INFER;
     numbers these = numbers_make(&it, 2);
     execute(&it, &how, pool, &these);
     bool needed[CASE_INPUTS] = {false};
     st_site site = case_site(&it, &how, needed);
+    for (int i = 0; i < ST_OP_STATES; i++) {
+        if (it.state[i].rank == 0) {
+            free(these.state[i]);
+            these.state[i] = NULL; /* as in a call */
+        }
+    }
     st_real scale[5], shift[5], bias[5] = {1, 2, 3, 4, 5};
     it.op->fold(&site, these.state, NULL, scale, shift);
     for (int i = 0; i < 2 * 9 * 5; i++) {
@@ -233,6 +249,104 @@ static void test_bn_fold_equals_inference(void **state) {
     }
     numbers_free(&these);
     layer_case_free(&it);
+}
+
+static void test_fold_equals_inference(void **state) {
+    (void)state;
+    expect_fold_equals_inference("bn", "input 3x3x5, bn eps=0.01");
+    expect_fold_equals_inference("scale", "input 3x3x5, scale");
+    expect_fold_equals_inference("scale", "input 3x3x5, scale bias=no");
+}
+
+/* ---- shortcuts, normalization across channels, tables ---- */
+
+/* F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2)) of torch, x = 100 row + 10 column + channel + 1; 7 channels: 1 before,
+ * 2 after. */
+static void test_subsample_takes_every_second_pixel_and_pads_channels(void **state) {
+    (void)state;
+    static const char *const lines[] = {"input 3x4x4, subsample channels=8 stride=2",
+                                        "input 3x4x4, subsample 7 stride=2"};
+    for (int odd = 0; odd < 2; odd++) {
+        layer_case it;
+        make_case(&it, "subsample", lines[odd]);
+        variant how = plain_variant(1, ST_LAYOUT_NHWC);
+        numbers these = numbers_make(&it, 1);
+        for (int i = 0; i < 3 * 4 * 4; i++) {
+            these.in[0][i] = (st_real)(100 * (i / 16) + 10 * (i / 4 % 4) + i % 4 + 1);
+        }
+        execute(&it, &how, pool, &these);
+        int channels = odd ? 7 : 8, before = odd ? 1 : 2;
+        assert_int_equal(dims_count(it.out), 2 * 2 * channels);
+        for (int i = 0; i < 2 * 2 * channels; i++) {
+            int pixel = i / channels, c = i % channels - before;
+            double expected = c < 0 || c > 3 ? 0 : 200 * (pixel / 2) + 20 * (pixel % 2) + c + 1;
+            expect_near((double)these.out[i], expected, 0);
+        }
+        numbers_free(&these);
+        layer_case_free(&it);
+    }
+}
+
+/* torch.nn.LocalResponseNorm(3, alpha=3, beta=0.75, k=1) of 1 2 3 4 5 6: alpha / size is 1. */
+static void test_lrn_divides_alpha_by_size(void **state) {
+    (void)state;
+    static const double sums[6] = {1 + 4, 1 + 4 + 9, 4 + 9 + 16, 9 + 16 + 25, 16 + 25 + 36, 25 + 36};
+    layer_case it;
+    make_case(&it, "lrn", "input 1x1x6, lrn 3 alpha=3");
+    for (int layout = 0; layout < ST_LAYOUT_COUNT; layout++) {
+        variant how = plain_variant(1, (st_layout)layout);
+        numbers these = numbers_make(&it, 1);
+        for (int i = 0; i < 6; i++) {
+            these.in[0][i] = (st_real)(i + 1);
+        }
+        execute(&it, &how, pool, &these);
+        for (int i = 0; i < 6; i++) {
+            expect_near((double)these.out[i], (i + 1) * pow(1 + sums[i], -0.75), 1e-6);
+        }
+        numbers_free(&these);
+    }
+    layer_case_free(&it);
+}
+
+/* LeCun et al. 1998, table I: 60 kernels and 16 biases. */
+static void test_conv_table_counts_only_what_is_connected(void **state) {
+    (void)state;
+    const char *line = st_graph_find_op("conv_table")->examples;
+    layer_case it;
+    layer_case_make(&it, st_graph_find_op("conv_table"), line, strcspn(line, "\n"));
+    assert_int_equal(it.out.h, 10);
+    assert_int_equal(it.out.c, 16);
+    assert_int_equal(state_count(&it, ST_CONV_WEIGHT), 60 * 25);
+    assert_int_equal(state_count(&it, ST_CONV_WEIGHT) + state_count(&it, ST_CONV_BIAS), 1516);
+    layer_case_free(&it);
+}
+
+static void expect_phases_of_conv(const st_phase *phases, const st_phase *conv, int count) {
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(phases[i].by_image, conv[i].by_image);
+        assert_int_equal(phases[i].only_states, conv[i].only_states);
+        assert_int_equal(phases[i].items == NULL, conv[i].items == NULL);
+        assert_int_equal(phases[i].run == NULL, conv[i].run == NULL);
+    }
+}
+
+/* conv_table calls conv's phases by number. */
+static void test_conv_table_has_the_phases_of_conv(void **state) {
+    (void)state;
+    const st_op *table = st_graph_find_op("conv_table"), *conv = st_graph_find_op("conv");
+    for (int layout = 0; layout < ST_LAYOUT_COUNT; layout++) {
+        const st_impl *impl = table->impl[layout], *of = conv->impl[layout];
+        int backward = 0;
+        while (of->backward[backward].run != NULL) {
+            backward++;
+        }
+        expect_phases_of_conv(impl->forward, of->forward, ST_OP_PHASES);
+        expect_phases_of_conv(impl->backward, of->backward, backward);
+        assert_true(impl->backward[backward].only_states);
+        assert_null(impl->backward[backward + 1].run);
+        assert_true(of->serves == NULL && of->fuses_epilogue && of->backward_reads_in && !of->backward_reads_out);
+        assert_true(of->reads_strided && of->writes_strided && !of->is_in_place);
+    }
 }
 
 /* ---- dropout ---- */
@@ -318,7 +432,11 @@ int main(void) {
         cmocka_unit_test(test_cross_entropy_has_known_values),
         cmocka_unit_test(test_avgpool_divides_as_torch_does),
         cmocka_unit_test(test_bn_updates_running_statistics_as_torch_does),
-        cmocka_unit_test(test_bn_fold_equals_inference),
+        cmocka_unit_test(test_fold_equals_inference),
+        cmocka_unit_test(test_subsample_takes_every_second_pixel_and_pads_channels),
+        cmocka_unit_test(test_lrn_divides_alpha_by_size),
+        cmocka_unit_test(test_conv_table_counts_only_what_is_connected),
+        cmocka_unit_test(test_conv_table_has_the_phases_of_conv),
         cmocka_unit_test(test_dropout_keeps_its_share_and_the_mean),
         cmocka_unit_test(test_epilogue_backward_writes_and_adds_the_residual),
     };

@@ -129,6 +129,27 @@ static void test_inference_fuses_norm_add_and_activation(void **state) {
     st_arena_free(p.arena);
 }
 
+/* The shortcut of a block whose size does not change costs nothing; where it does, the sum is its own epilogue. */
+static void test_subsample_of_equal_size_is_a_view(void **state) {
+    (void)state;
+    for (int mode = ST_MODE_INFER; mode <= ST_MODE_TRAIN; mode++) {
+        planned p = plan_text("network n {\ninput 8x8x32\nstem: conv 3x3 32 pad=1\n"
+                              "add {\n| conv 3x3 32 pad=1\n| subsample 32\n}\nrelu\n"
+                              "add {\n| conv 3x3 64 stride=2 pad=1\n| subsample 64 stride=2\n}\nrelu\n"
+                              "avgpool global\nfc 10\noutput logits loss=cross_entropy\n}\n",
+                              (st_mode)mode, 4, NULL);
+        /* three convolutions, one subsample, avgpool, fc, loss */
+        assert_int_equal(p.plan->step_count, 7);
+        assert_true(p.plan->steps[1].residual >= 0);
+        assert_int_equal(p.plan->steps[1].activation, ST_ACTIVATION_RELU);
+        assert_string_equal(p.plan->steps[3].node->op->name, "subsample");
+        assert_true(p.plan->steps[3].residual >= 0);
+        assert_int_equal(p.plan->steps[3].activation, ST_ACTIVATION_RELU);
+        check_memory(&p);
+        st_arena_free(p.arena);
+    }
+}
+
 static void test_training_keeps_norm_as_a_step(void **state) {
     (void)state;
     planned p = plan_text(RESIDUAL, ST_MODE_TRAIN, 4, NULL);
@@ -170,6 +191,59 @@ static void test_gradient_of_a_shared_value_is_added(void **state) {
     st_arena_free(p.arena);
 }
 
+static const st_step *step_at(const planned *p, const char *path) {
+    for (int s = 0; s < p->plan->step_count; s++) {
+        if (p->plan->steps[s].output < 0 && strcmp(p->plan->steps[s].node->path, path) == 0) {
+            return &p->plan->steps[s];
+        }
+    }
+    fail_msg("no step is called %s", path);
+    return NULL;
+}
+
+static int segment_of(const planned *p, const st_step *step) {
+    int t = 0;
+    while (p->plan->tasks[t].kind != ST_TASK_FORWARD || p->plan->tasks[t].step != step - p->plan->steps) {
+        t++;
+    }
+    return p->plan->tasks[t].segment;
+}
+
+static void test_lanes_of_a_module_run_side_by_side(void **state) {
+    (void)state;
+    planned p =
+        plan_text("network n {\ninput 8x8x32\nconcat {\n| a: conv 1x1 32\n| b: conv 1x1 32, c: conv 3x3 48 pad=1\n| "
+                  "d: maxpool 3x3 stride=1 pad=1\n}\ne: conv 1x1 32\noutput logits\n}\n",
+                  ST_MODE_INFER, 1, NULL);
+    int first = segment_of(&p, step_at(&p, "a"));
+    assert_int_equal(segment_of(&p, step_at(&p, "b")), first);
+    assert_int_equal(segment_of(&p, step_at(&p, "d")), first);
+    assert_true(segment_of(&p, step_at(&p, "c")) > first);
+    assert_true(segment_of(&p, step_at(&p, "e")) > segment_of(&p, step_at(&p, "c")));
+    check_memory(&p);
+    st_arena_free(p.arena);
+}
+
+static void test_gradients_take_over_memory(void **state) {
+    (void)state;
+    planned p =
+        plan_text("network n {\ninput 8x8x32\na: conv 3x3 32 pad=1\nadd {\n| b: conv 3x3 32 pad=1 bias=no, c: bn, "
+                  "relu, d: conv 3x3 32 pad=1 bias=no, e: bn\n| identity\n}\nrelu\nf: fc 10\noutput logits "
+                  "loss=cross_entropy\n}\n",
+                  ST_MODE_TRAIN, 4, NULL);
+    const st_step *norm = step_at(&p, "c"), *last = step_at(&p, "e"), *front = step_at(&p, "a");
+    assert_true(norm->site.activates_backward && !norm->backward_reads_out);
+    assert_int_equal(p.plan->slots[norm->in[0]].gradient_of, norm->value);
+    assert_true(last->residual == front->value && last->residual_shared && last->backward_reads_out);
+    assert_int_equal(p.plan->slots[front->value].gradient_of, last->value);
+    assert_int_equal(p.plan->slots[last->in[0]].gradient_of, -1);
+    st_view shortcut, sum;
+    assert_int_equal(st_plan_locate(p.plan, front->value, true, &shortcut),
+                     st_plan_locate(p.plan, last->value, true, &sum));
+    check_memory(&p);
+    st_arena_free(p.arena);
+}
+
 static void test_sizes_beyond_memory_are_refused(void **state) {
     (void)state;
     st_arena *arena = NULL;
@@ -196,9 +270,12 @@ int main(void) {
         cmocka_unit_test(test_memory_of_the_zoo_never_overlaps),
         cmocka_unit_test(test_small_channels_run_in_image_lanes),
         cmocka_unit_test(test_inference_fuses_norm_add_and_activation),
+        cmocka_unit_test(test_subsample_of_equal_size_is_a_view),
         cmocka_unit_test(test_training_keeps_norm_as_a_step),
         cmocka_unit_test(test_frozen_front_has_no_backward),
         cmocka_unit_test(test_gradient_of_a_shared_value_is_added),
+        cmocka_unit_test(test_lanes_of_a_module_run_side_by_side),
+        cmocka_unit_test(test_gradients_take_over_memory),
         cmocka_unit_test(test_sizes_beyond_memory_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,10 +24,12 @@ static strata_status core_options(st_model_options *out, st_optimizer *optimizer
 }
 
 /* The net as the options change it: a copy, with their `freeze`. */
-static strata_status own_net(strata_net **out, const strata_net *net, const strata_build_options *options,
-                             strata_error *err) {
-    return st_api_net_from_text(out, net->graph->name, net->text, strlen(net->text), NULL,
-                                options != NULL ? options->freeze : NULL, err);
+static strata_status own_net(strata_net **out, const strata_net *net, const char *freeze, strata_error *err) {
+    return st_api_net_from_text(out, net->graph->name, net->text, strlen(net->text), NULL, freeze, err);
+}
+
+static const char *freeze_of(const strata_build_options *options) {
+    return options != NULL ? options->freeze : NULL;
 }
 
 strata_status strata_model_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
@@ -37,7 +39,7 @@ strata_status strata_model_memory(strata_memory *out, const strata_runtime *runt
     strata_net *copy = NULL;
     *out = (strata_memory){0};
     ST_TRY(core_options(&core, &optimizer, options, err));
-    ST_TRY(own_net(&copy, net, options, err));
+    ST_TRY(own_net(&copy, net, freeze_of(options), err));
     st_dims input = copy->graph->input;
     size_t bytes = st_batcher_bytes((size_t)(input.h * input.w * input.c), (size_t)core.batch);
     strata_status status =
@@ -55,7 +57,7 @@ strata_status strata_model_plan_text(char **out, const strata_runtime *runtime, 
     st_text text = {0};
     *out = NULL;
     ST_TRY(core_options(&core, &optimizer, options, err));
-    ST_TRY(own_net(&copy, net, options, err));
+    ST_TRY(own_net(&copy, net, freeze_of(options), err));
     st_plan_options plan_options = {.mode = core.train ? ST_MODE_TRAIN : ST_MODE_INFER,
                                     .batch = core.batch,
                                     .threads = st_pool_threads(runtime->pool),
@@ -71,14 +73,11 @@ strata_status strata_model_plan_text(char **out, const strata_runtime *runtime, 
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
-strata_status strata_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net,
-                                 const strata_build_options *options, strata_error *err) {
-    st_model_options core;
-    st_optimizer optimizer;
+strata_status st_api_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net, const char *freeze,
+                                 const st_model_options *options, st_optimizer optimizer, strata_error *err) {
     st_arena *arena = NULL;
     strata_model *model = NULL;
     *out = NULL;
-    ST_TRY(core_options(&core, &optimizer, options, err));
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_arena_alloc(&model, arena, 1, sizeof *model, err);
     if (status != STRATA_OK) {
@@ -88,10 +87,10 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
     *model = (strata_model){.arena = arena, .runtime = runtime, .optimizer = optimizer};
     status = st_arena_alloc(&model->number_name, arena, 32, 1, err);
     if (status == STRATA_OK) {
-        status = own_net(&model->net, net, options, err);
+        status = own_net(&model->net, net, freeze, err);
     }
     if (status == STRATA_OK) {
-        status = st_model_create(&model->core, runtime->pool, runtime->kernels, model->net->graph, &core, err);
+        status = st_model_create(&model->core, runtime->pool, runtime->kernels, model->net->graph, options, err);
     }
     if (status != STRATA_OK) {
         strata_model_free(model);
@@ -102,6 +101,15 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
     model->class_count = (size_t)info.class_count;
     *out = model;
     return STRATA_OK;
+}
+
+strata_status strata_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net,
+                                 const strata_build_options *options, strata_error *err) {
+    st_model_options core;
+    st_optimizer optimizer;
+    *out = NULL;
+    ST_TRY(core_options(&core, &optimizer, options, err));
+    return st_api_model_build(out, runtime, net, freeze_of(options), &core, optimizer, err);
 }
 
 static strata_status take_head(strata_model *model, const st_checkpoint_head *head, strata_error *err) {
@@ -269,56 +277,4 @@ strata_status strata_model_infer(strata_model *model, const uint8_t *images, siz
     }
     core->preparation = stored;
     return STRATA_OK;
-}
-
-/* ---- timing ----------------------------------------------------------------------------------------------------- */
-
-static void run_timed(strata_model *model, bool train, const st_feed *feed, size_t repeats, double *seconds) {
-    st_update update = st_update_standard(model->optimizer);
-    update.learning_rate = 1e-6;
-    update.step = 1;
-    for (size_t i = 0; i < repeats + 1; i++) {
-        double begin = st_clock_s();
-        if (train) {
-            st_model_gradients(model->core, feed);
-            st_model_update(model->core, &update);
-        } else {
-            st_model_infer(model->core, feed);
-        }
-        if (i > 0) {
-            seconds[i - 1] = st_clock_s() - begin; /* the first run warms up */
-        }
-    }
-}
-
-strata_status strata_model_time(strata_model *model, bool train, size_t repeats, double *seconds, strata_error *err) {
-    st_model *core = model->core;
-    ST_FAIL_IF(train && core->train == NULL, err, STRATA_INVALID, "the model was not built for training");
-    st_arena *arena = NULL;
-    uint8_t *pixels = NULL;
-    int32_t *labels = NULL;
-    size_t batch = (size_t)core->options.batch;
-    const st_preparation stored = core->preparation;
-    st_dims input = core->graph->input;
-    ST_TRY(st_arena_create(&arena, err));
-    strata_status status = st_arena_alloc(&pixels, arena, batch, (size_t)(input.h * input.w * input.c), err);
-    if (status == STRATA_OK) {
-        status = st_arena_alloc(&labels, arena, batch, sizeof *labels, err);
-    }
-    if (status == STRATA_OK) {
-        status = st_prepare_pictures(&core->preparation, core->graph, input, NULL, err);
-    }
-    if (status == STRATA_OK) {
-        for (size_t i = 0; i < batch * (size_t)(input.h * input.w * input.c); i++) {
-            pixels[i] = (uint8_t)st_rng_bits(1, st_rng_stream(ST_STREAM_TEST, 0), i);
-        }
-        for (size_t i = 0; i < batch; i++) {
-            labels[i] = (int32_t)(i % model->class_count);
-        }
-        st_feed feed = {.pixels = pixels, .labels = train ? labels : NULL, .n = (int64_t)batch};
-        run_timed(model, train, &feed, repeats, seconds);
-    }
-    core->preparation = stored;
-    st_arena_free(arena);
-    return status;
 }

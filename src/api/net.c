@@ -143,7 +143,18 @@ void strata_net_layer(const strata_net *net, size_t layer, strata_layer_info *ou
                                .statistics = count_states(node, false),
                                .multiply_adds = node->multiply_adds,
                                .receptive_field = node->receptive_field,
-                               .receptive_stride = node->receptive_stride};
+                               .receptive_stride = node->receptive_stride,
+                               .inputs = node->in,
+                               .input_count = (size_t)node->in_count,
+                               .scopes = node->scopes,
+                               .output_name = ""};
+    for (int i = 0; i < net->graph->output_count; i++) {
+        const st_output *output = &net->graph->outputs[i];
+        if (output->node == (int)layer) {
+            out->output_name = output->name;
+            out->loss_weight = output->loss != NULL ? output->weight : 0;
+        }
+    }
 }
 
 static strata_status copy_text(char **out, const char *bytes, strata_error *err) {

@@ -1,10 +1,28 @@
 /* include/strata.h, part 0: the runtime, and texts. */
+#include <stdio.h>
+
 #include <zlib.h>
+#ifdef ST_WITH_JPEG
+#include <jpeglib.h>
+#endif
+#ifdef ST_WITH_PNG
+#include <spng.h>
+#endif
 
 #include "api/api.h"
 
+#define WORDS(x) #x
+#define TEXT(x) WORDS(x)
+
 const char *strata_built_with(void) {
-    return "zlib " ZLIB_VERSION;
+    return "zlib " ZLIB_VERSION
+#ifdef ST_WITH_JPEG
+           ", libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)
+#endif
+#ifdef ST_WITH_PNG
+               ", libspng " TEXT(SPNG_VERSION_MAJOR) "." TEXT(SPNG_VERSION_MINOR) "." TEXT(SPNG_VERSION_PATCH)
+#endif
+                   ;
 }
 
 strata_status strata_runtime_create(strata_runtime **out, const strata_options *options, strata_error *err) {

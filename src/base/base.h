@@ -194,7 +194,8 @@ typedef enum st_stream {
     ST_STREAM_ORDER,
     ST_STREAM_DROPOUT,
     ST_STREAM_HOLD_OUT,
-    ST_STREAM_TEST
+    ST_STREAM_TEST,
+    ST_STREAM_AUGMENT
 } st_stream;
 uint64_t st_rng_stream(st_stream purpose, uint64_t number);
 uint64_t st_rng_stream_name(st_stream purpose, const char *name);      /* number = hash of the name */

@@ -18,6 +18,7 @@ struct st_batcher {
     strata_part part;
     size_t batch;
     buffer buffers[ST_BATCHER_BUFFERS];
+    uint8_t *scratch; /* one picture */
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock; /* all below */
@@ -25,6 +26,7 @@ struct st_batcher {
     bool stop, is_filling;
     uint32_t *order; /* a copy; [pictures of the part] */
     bool has_order;
+    st_augmentation augmentation; /* without steps: none */
     size_t count, first;
     size_t batches; /* of this pass */
     size_t filled;  /* batches that are ready or were given */
@@ -42,12 +44,18 @@ static bool has_work(const st_batcher *batcher) {
            batcher->filled - released(batcher) < ST_BATCHER_BUFFERS;
 }
 
-/* Called without the lock; order, count and first do not change while is_filling. */
+/* Called without the lock; order, augmentation, count and first do not change while is_filling. */
 static strata_status fill(const st_batcher *batcher, buffer *to, size_t number, strata_error *err) {
     size_t start = batcher->first + number * batcher->batch, left = batcher->count - start;
+    const uint32_t *order = batcher->has_order ? batcher->order : NULL;
     to->count = left < batcher->batch ? left : batcher->batch;
-    return st_data_gather(batcher->data, batcher->part, batcher->has_order ? batcher->order : NULL, start, to->count,
-                          to->pixels, to->labels, err);
+    ST_TRY(st_data_gather(batcher->data, batcher->part, order, start, to->count, to->pixels, to->labels, err));
+    size_t bytes = st_data_picture_bytes(batcher->data);
+    for (size_t i = 0; i < to->count && batcher->augmentation.augment.count > 0; i++) {
+        st_augment_apply(&batcher->augmentation, order != NULL ? order[start + i] : start + i,
+                         strata_dataset_shape(batcher->data), to->pixels + i * bytes, batcher->scratch);
+    }
+    return STRATA_OK;
 }
 
 static void *read_ahead(void *argument) {
@@ -96,6 +104,7 @@ static strata_status build(st_batcher *batcher, strata_error *err) {
                "no memory for batches of %zu pictures", batcher->batch);
     ST_TRY(st_arena_alloc(&batcher->order, batcher->arena, strata_dataset_count(batcher->data, batcher->part),
                           sizeof *batcher->order, err));
+    ST_TRY(st_arena_alloc(&batcher->scratch, batcher->arena, st_data_picture_bytes(batcher->data), 1, err));
     for (size_t i = 0; i < ST_BATCHER_BUFFERS; i++) {
         ST_TRY(st_arena_alloc(&batcher->buffers[i].pixels, batcher->arena, bytes, 1, err));
         ST_TRY(st_arena_alloc(&batcher->buffers[i].labels, batcher->arena, batcher->batch, sizeof(int32_t), err));
@@ -130,15 +139,27 @@ strata_status st_batcher_create(st_batcher **out, const strata_dataset *data, st
     return STRATA_OK;
 }
 
+/* With the lock: afterwards nothing is being filled, and nothing will be. */
+static void end_pass(st_batcher *batcher) {
+    batcher->batches = 0;
+    while (batcher->is_filling) {
+        pthread_cond_wait(&batcher->changed, &batcher->lock);
+    }
+}
+
+void st_batcher_augment(st_batcher *batcher, const st_augmentation *augmentation) {
+    pthread_mutex_lock(&batcher->lock);
+    end_pass(batcher);
+    batcher->augmentation = augmentation != NULL ? *augmentation : (st_augmentation){0};
+    pthread_mutex_unlock(&batcher->lock);
+}
+
 strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_t count, size_t first,
                                strata_error *err) {
     size_t most = strata_dataset_count(batcher->data, batcher->part);
     ST_FAIL_IF(first > count || count > most, err, STRATA_INVALID, "pictures %zu to %zu of %zu", first, count, most);
     pthread_mutex_lock(&batcher->lock);
-    batcher->batches = 0; /* no new work */
-    while (batcher->is_filling) {
-        pthread_cond_wait(&batcher->changed, &batcher->lock);
-    }
+    end_pass(batcher);
     batcher->has_order = order != NULL && count > 0;
     if (batcher->has_order) {
         memcpy(batcher->order, order, count * sizeof *order);

@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 
 /* A label this far above all smaller ones is damage, not a class. */
-enum { WIDEST_GAP = 32, CHUNK_BYTES = 256 << 10 };
+enum { WIDEST_GAP = 32 };
 
 typedef struct part {
     const st_part_source *source;
     const uint32_t *indexes; /* in the source; NULL: 0, 1, 2, ... */
     size_t count;
-    size_t class_sizes[ST_DATA_MOST_CLASSES];
+    size_t *class_sizes; /* [classes] */
 } part;
 
 struct strata_dataset {
@@ -30,14 +30,16 @@ struct strata_dataset {
     size_t class_count;
     const char **classes;
     bool was_held_out;
-    st_part_source sources[STRATA_PART_COUNT];
+    st_data_found found;
+    const char **notes;
+    size_t note_count;
     part parts[STRATA_PART_COUNT];
 };
 
 /* ---- where it is ---- */
 
 static strata_status fail_unknown(const char *path, strata_error *err) {
-    static const char *const names[] = {"fashion-mnist", "mnist"};
+    static const char *const names[] = {"fashion-mnist", "mnist", "cifar-10", "cifar-100"};
     const char *near = st_text_nearest(path, names, ST_COUNT_OF(names));
     st_fail_file(err, STRATA_MISSING, path, "no such file or folder, nor a known data set");
     if (near != NULL) {
@@ -85,22 +87,28 @@ static strata_status find_name(strata_dataset *data, const char *place, strata_e
 /* ---- classes ---- */
 
 /* One more than the largest label, or the picture whose label is too far above the others. */
-static strata_status count_classes(strata_dataset *data, const st_part_source *source, strata_error *err) {
-    size_t first[ST_DATA_MOST_CLASSES];
-    bool is_there[ST_DATA_MOST_CLASSES] = {false};
-    for (size_t i = source->pictures.count; i > 0; i--) {
-        is_there[source->labels[i - 1]] = true;
-        first[source->labels[i - 1]] = i - 1;
+static strata_status count_numbers(strata_dataset *data, const st_part_source *source, st_arena *scratch,
+                                   strata_error *err) {
+    uint32_t *first = NULL; /* the first picture with a label, from 1; 0: none */
+    ST_TRY(st_arena_alloc(&first, scratch, ST_DATA_MOST_CLASSES, sizeof *first, err));
+    for (size_t i = source->count; i > 0; i--) {
+        int32_t label = source->labels[i - 1];
+        if (label < 0 || label >= ST_DATA_MOST_CLASSES) {
+            return st_fail_file(err, STRATA_FORMAT, source->labels_path,
+                                "label %d of picture %zu is out of range, expected 0 to %d", label, i - 1,
+                                ST_DATA_MOST_CLASSES - 1);
+        }
+        first[label] = (uint32_t)i;
     }
     size_t below = 0;
     for (size_t c = 0; c < ST_DATA_MOST_CLASSES; c++) {
-        if (!is_there[c]) {
+        if (first[c] == 0) {
             continue;
         }
         if (c > below + WIDEST_GAP) {
             return st_fail_file(err, STRATA_FORMAT, source->labels_path,
-                                "label %zu of picture %zu is out of range: all smaller labels are at most %zu", c,
-                                first[c], below);
+                                "label %zu of picture %u is out of range: all smaller labels are at most %zu", c,
+                                first[c] - 1, below);
         }
         below = c;
     }
@@ -108,9 +116,17 @@ static strata_status count_classes(strata_dataset *data, const st_part_source *s
     return STRATA_OK;
 }
 
+static strata_status count_classes(strata_dataset *data, const st_part_source *source, strata_error *err) {
+    st_arena *scratch = NULL;
+    ST_TRY(st_arena_create(&scratch, err));
+    strata_status status = count_numbers(data, source, scratch, err);
+    st_arena_free(scratch);
+    return status;
+}
+
 static strata_status check_labels(const strata_dataset *data, const st_part_source *source, strata_error *err) {
-    for (size_t i = 0; i < source->pictures.count; i++) {
-        if (source->labels[i] >= data->class_count) {
+    for (size_t i = 0; i < source->count; i++) {
+        if (source->labels[i] < 0 || (size_t)source->labels[i] >= data->class_count) {
             return st_fail_file(err, STRATA_FORMAT, source->labels_path,
                                 "label %d of picture %zu is out of range, expected 0 to %zu", source->labels[i], i,
                                 data->class_count - 1);
@@ -123,6 +139,10 @@ static strata_status name_classes(strata_dataset *data, const st_data_known *kno
     ST_TRY(st_arena_alloc(&data->classes, data->arena, data->class_count, sizeof *data->classes, err));
     for (size_t c = 0; c < data->class_count; c++) {
         char *number = NULL;
+        if (data->found.classes != NULL) {
+            data->classes[c] = data->found.classes[c];
+            continue;
+        }
         if (known != NULL && known->classes != NULL) {
             data->classes[c] = known->classes[c];
             continue;
@@ -133,32 +153,35 @@ static strata_status name_classes(strata_dataset *data, const st_data_known *kno
     return STRATA_OK;
 }
 
+/* Names that the files give come before those of a known set. */
 static strata_status settle_classes(strata_dataset *data, const st_data_known *known, strata_error *err) {
-    const st_part_source *train = &data->sources[STRATA_TRAIN];
-    if (known != NULL) {
+    const st_part_source *train = &data->found.parts[STRATA_TRAIN];
+    if (data->found.classes != NULL) {
+        data->class_count = data->found.class_count;
+    } else if (known != NULL && known->class_count > 0) {
         data->class_count = known->class_count;
     } else {
-        ST_TRY(count_classes(data, train->pictures.count > 0 ? train : &data->sources[STRATA_TEST], err));
+        ST_TRY(count_classes(data, train->count > 0 ? train : &data->found.parts[STRATA_TEST], err));
     }
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-        ST_TRY(check_labels(data, &data->sources[p], err));
+        ST_TRY(check_labels(data, &data->found.parts[p], err));
     }
     return name_classes(data, known, err);
 }
 
 static strata_status settle_shape(strata_dataset *data, strata_error *err) {
-    const st_pictures *first = NULL;
+    const st_part_source *first = NULL;
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-        const st_pictures *pictures = &data->sources[p].pictures;
-        if (pictures->count == 0) {
+        const st_part_source *source = &data->found.parts[p];
+        if (source->count == 0) {
             continue;
         }
-        first = first == NULL ? pictures : first;
-        strata_shape a = first->shape, b = pictures->shape;
+        first = first == NULL ? source : first;
+        strata_shape a = first->shape, b = source->shape;
         if (a.height != b.height || a.width != b.width || a.channels != b.channels) {
-            return st_fail_file(err, STRATA_SHAPE, pictures->file.path,
+            return st_fail_file(err, STRATA_SHAPE, source->path,
                                 "pictures of %lldx%lldx%lld, those of %s are %lldx%lldx%lld", (long long)b.height,
-                                (long long)b.width, (long long)b.channels, first->file.path, (long long)a.height,
+                                (long long)b.width, (long long)b.channels, first->path, (long long)a.height,
                                 (long long)a.width, (long long)a.channels);
         }
     }
@@ -170,12 +193,12 @@ static strata_status settle_shape(strata_dataset *data, strata_error *err) {
 
 /* ---- parts ---- */
 
-static uint8_t label_at(const part *of, size_t index) {
-    return of->source->labels[of->indexes != NULL ? of->indexes[index] : index];
+static size_t label_at(const part *of, size_t index) {
+    return (size_t)of->source->labels[of->indexes != NULL ? of->indexes[index] : index];
 }
 
-static void count_sizes(part *of) {
-    memset(of->class_sizes, 0, sizeof of->class_sizes);
+static void count_sizes(part *of, size_t classes) {
+    memset(of->class_sizes, 0, classes * sizeof *of->class_sizes);
     for (size_t i = 0; i < of->count; i++) {
         of->class_sizes[label_at(of, i)]++;
     }
@@ -187,20 +210,37 @@ static size_t held_of_class(size_t count, double share) {
     return held >= count && count > 0 ? count - 1 : held;
 }
 
-/* Marks the pictures to hold out; `members` and `order` are scratch for as many pictures. */
-static size_t draw_held_out(uint8_t *is_held, uint32_t *members, uint32_t *order, const part *train, size_t classes,
-                            const strata_data_options *options) {
-    size_t all = 0;
+/* What hold_out works with, for as many pictures and classes as there are. */
+typedef struct draw {
+    uint8_t *is_held;  /* [pictures] */
+    uint32_t *members; /* pictures, class by class */
+    uint32_t *order;
+    size_t *ends; /* [classes], in members */
+} draw;
+
+static strata_status make_draw(draw *out, st_arena *scratch, size_t count, size_t classes, strata_error *err) {
+    ST_TRY(st_arena_alloc(&out->is_held, scratch, count, 1, err));
+    ST_TRY(st_arena_alloc(&out->members, scratch, count, sizeof *out->members, err));
+    ST_TRY(st_arena_alloc(&out->order, scratch, count, sizeof *out->order, err));
+    return st_arena_alloc(&out->ends, scratch, classes, sizeof *out->ends, err);
+}
+
+/* Marks the pictures to hold out. */
+static size_t draw_held_out(draw *with, const part *train, size_t classes, const strata_data_options *options) {
+    size_t all = 0, start = 0;
     for (size_t c = 0; c < classes; c++) {
-        size_t count = 0, held = held_of_class(train->class_sizes[c], options->hold_out);
-        for (size_t i = 0; i < train->count; i++) {
-            if (label_at(train, i) == c) {
-                members[count++] = (uint32_t)i;
-            }
-        }
-        st_rng_shuffle(order, count, options->seed, st_rng_stream(ST_STREAM_HOLD_OUT, c));
+        with->ends[c] = start; /* so far the class's begin */
+        start += train->class_sizes[c];
+    }
+    for (size_t i = 0; i < train->count; i++) {
+        with->members[with->ends[label_at(train, i)]++] = (uint32_t)i;
+    }
+    for (size_t c = 0; c < classes; c++) {
+        size_t count = train->class_sizes[c], held = held_of_class(count, options->hold_out);
+        const uint32_t *members = with->members + with->ends[c] - count;
+        st_rng_shuffle(with->order, count, options->seed, st_rng_stream(ST_STREAM_HOLD_OUT, c));
         for (size_t i = 0; i < held; i++) {
-            is_held[members[order[i]]] = 1;
+            with->is_held[members[with->order[i]]] = 1;
         }
         all += held;
     }
@@ -210,28 +250,28 @@ static size_t draw_held_out(uint8_t *is_held, uint32_t *members, uint32_t *order
 static strata_status hold_out(strata_dataset *data, const strata_data_options *options, st_arena *scratch,
                               strata_error *err) {
     part *train = &data->parts[STRATA_TRAIN], *val = &data->parts[STRATA_VAL];
-    uint8_t *is_held = NULL;
-    uint32_t *members = NULL, *order = NULL, *kept = NULL, *taken = NULL;
+    draw with = {0};
+    uint32_t *kept = NULL, *taken = NULL;
     size_t count = train->count;
-    ST_TRY(st_arena_alloc(&is_held, scratch, count, 1, err));
-    ST_TRY(st_arena_alloc(&members, scratch, count, sizeof *members, err));
-    ST_TRY(st_arena_alloc(&order, scratch, count, sizeof *order, err));
-    size_t held = draw_held_out(is_held, members, order, train, data->class_count, options);
+    ST_TRY(make_draw(&with, scratch, count, data->class_count, err));
+    size_t held = draw_held_out(&with, train, data->class_count, options);
     ST_TRY(st_arena_alloc(&kept, data->arena, count - held, sizeof *kept, err));
     ST_TRY(st_arena_alloc(&taken, data->arena, held, sizeof *taken, err));
     size_t kept_count = 0, taken_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (is_held[i] != 0) {
+        if (with.is_held[i] != 0) {
             taken[taken_count++] = (uint32_t)i;
         } else {
             kept[kept_count++] = (uint32_t)i;
         }
     }
-    *val = (part){.source = train->source, .indexes = taken, .count = taken_count};
+    val->source = train->source;
+    val->indexes = taken;
+    val->count = taken_count;
     train->indexes = kept;
     train->count = kept_count;
-    count_sizes(train);
-    count_sizes(val);
+    count_sizes(train, data->class_count);
+    count_sizes(val, data->class_count);
     data->was_held_out = taken_count > 0;
     return STRATA_OK;
 }
@@ -239,12 +279,14 @@ static strata_status hold_out(strata_dataset *data, const strata_data_options *o
 static strata_status settle_parts(strata_dataset *data, const strata_data_options *options, strata_error *err) {
     part *train = &data->parts[STRATA_TRAIN];
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-        const st_part_source *source = &data->sources[p];
-        data->parts[p] = (part){.source = source, .count = source->pictures.count};
+        const st_part_source *source = &data->found.parts[p];
+        part *of = &data->parts[p];
+        *of = (part){.source = source, .count = source->count};
         if (p == STRATA_TRAIN && options->limit > 0 && options->limit < train->count) {
             train->count = options->limit;
         }
-        count_sizes(&data->parts[p]);
+        ST_TRY(st_arena_alloc(&of->class_sizes, data->arena, data->class_count, sizeof *of->class_sizes, err));
+        count_sizes(of, data->class_count);
     }
     if (options->hold_out == 0 || train->count == 0 || data->parts[STRATA_VAL].count > 0) {
         return STRATA_OK;
@@ -256,7 +298,76 @@ static strata_status settle_parts(strata_dataset *data, const strata_data_option
     return status;
 }
 
+/* ---- what a person should know ---- */
+
+enum { MOST_NAMED = 5 };
+
+/* "3 classes have no pictures in test: bird, cat, dog". */
+static strata_status note_missing(strata_dataset *data, const part *of, const char *part_name, strata_error *err) {
+    char names[200] = "", *note = NULL;
+    size_t missing = 0, used = 0;
+    for (size_t c = 0; c < data->class_count; c++) {
+        if (of->class_sizes[c] > 0) {
+            continue;
+        }
+        if (missing < MOST_NAMED) {
+            char name[32];
+            st_text_printable(name, sizeof name, data->classes[c], strlen(data->classes[c]));
+            int length = snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
+            used += length > 0 && (size_t)length < sizeof names - used ? (size_t)length : 0;
+        }
+        missing++;
+    }
+    if (missing == 0) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_arena_printf(&note, data->arena, err, "%zu class%s no pictures in %s: %s%s", missing,
+                           missing == 1 ? " has" : "es have", part_name, names, missing > MOST_NAMED ? ", ..." : ""));
+    data->notes[data->note_count++] = note;
+    return STRATA_OK;
+}
+
+static strata_status note_broken(strata_dataset *data, strata_error *err) {
+    char *note = NULL;
+    size_t count = data->found.broken_count;
+    if (count == 0) {
+        return STRATA_OK;
+    }
+    const st_broken *first = &data->found.broken[0];
+    char name[200];
+    st_text_printable(name, sizeof name, first->name, strlen(first->name));
+    ST_TRY(st_arena_printf(&note, data->arena, err, "%zu picture%s cannot be read and %s left out%s %s: %s", count,
+                           count == 1 ? "" : "s", count == 1 ? "is" : "are", count == 1 ? ":" : ", such as", name,
+                           first->reason));
+    data->notes[data->note_count++] = note;
+    return STRATA_OK;
+}
+
+/* Only where classes have names from the files: labels that are numbers say nothing about what should be there. */
+static strata_status take_notes(strata_dataset *data, strata_error *err) {
+    static const char *const names[STRATA_PART_COUNT] = {"train", "val", "test"};
+    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 1, sizeof *data->notes, err));
+    ST_TRY(note_broken(data, err));
+    for (size_t p = 0; p < STRATA_PART_COUNT && data->found.classes != NULL; p++) {
+        if (data->parts[p].count > 0) {
+            ST_TRY(note_missing(data, &data->parts[p], names[p], err));
+        }
+    }
+    return STRATA_OK;
+}
+
 /* ---- opening and closing ---- */
+
+static strata_status fail_no_kind(const char *place, strata_error *err) {
+    char expected[400];
+    size_t used = 0;
+    for (size_t k = 0; k < st_data_kind_count(); k++) {
+        int length = snprintf(expected + used, sizeof expected - used, "%s%s", k > 0 ? ", or " : "",
+                              st_data_kind_at(k)->expected);
+        used += length > 0 && (size_t)length < sizeof expected - used ? (size_t)length : 0;
+    }
+    return st_fail_file(err, STRATA_UNSUPPORTED, place, "no data set was found here; a folder must hold %s", expected);
+}
 
 static strata_status open_place(strata_dataset *data, const char *path, const strata_data_options *options,
                                 strata_error *err) {
@@ -270,13 +381,14 @@ static strata_status open_place(strata_dataset *data, const char *path, const st
     }
     const st_data_kind *kind = st_data_kind_find(place);
     if (kind == NULL) {
-        return st_fail_file(err, STRATA_UNSUPPORTED, place, "no data set was found here; a folder must hold %s",
-                            st_data_kind_at(0)->expected);
+        return fail_no_kind(place, err);
     }
-    ST_TRY(kind->open(data->sources, &data->kind, data->arena, place, err));
+    ST_TRY(kind->open(&data->found, data->arena, place, err));
+    data->kind = data->found.text;
     ST_TRY(settle_shape(data, err));
     ST_TRY(settle_classes(data, known, err));
-    return settle_parts(data, options, err);
+    ST_TRY(settle_parts(data, options, err));
+    return take_notes(data, err);
 }
 
 strata_status strata_dataset_open(strata_dataset **out, const char *path, const strata_data_options *options,
@@ -296,9 +408,6 @@ strata_status strata_dataset_open(strata_dataset **out, const char *path, const 
         return status;
     }
     data->arena = arena;
-    for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-        data->sources[p].pictures.file.descriptor = -1;
-    }
     status = open_place(data, path, options, err);
     if (status != STRATA_OK) {
         strata_dataset_free(data);
@@ -311,7 +420,10 @@ strata_status strata_dataset_open(strata_dataset **out, const char *path, const 
 void strata_dataset_free(strata_dataset *data) {
     if (data != NULL) {
         for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-            st_pictures_close(&data->sources[p].pictures);
+            st_part_source *source = &data->found.parts[p];
+            if (source->calls != NULL) {
+                source->calls->close(source);
+            }
         }
         st_arena_free(data->arena);
     }
@@ -353,14 +465,42 @@ size_t strata_dataset_class_size(const strata_dataset *data, strata_part which, 
                : 0;
 }
 
+size_t strata_dataset_note_count(const strata_dataset *data) {
+    return data->note_count;
+}
+
+const char *strata_dataset_note(const strata_dataset *data, size_t index) {
+    return index < data->note_count ? data->notes[index] : "";
+}
+
+size_t strata_dataset_broken_count(const strata_dataset *data) {
+    return data->found.broken_count;
+}
+
+const char *strata_dataset_broken(const strata_dataset *data, size_t index, const char **reason) {
+    bool is_there = index < data->found.broken_count;
+    *reason = is_there ? data->found.broken[index].reason : "";
+    return is_there ? data->found.broken[index].name : "";
+}
+
+void st_data_name(const strata_dataset *data, strata_part which, size_t index, char out[ST_DATA_NAME_BYTES]) {
+    const part *of = &data->parts[which];
+    out[0] = '\0';
+    if (index < of->count) {
+        of->source->calls->name(of->source, of->indexes != NULL ? of->indexes[index] : index, out);
+    }
+}
+
 void st_data_fingerprint(const strata_dataset *data, char out[65]) {
     st_sha256 sha;
     st_sha256_begin(&sha);
     for (int p = STRATA_TRAIN; p <= STRATA_VAL; p++) {
         const part *of = &data->parts[p];
         for (size_t i = 0; i < of->count; i++) {
-            uint8_t label = label_at(of, i);
-            st_sha256_add(&sha, &label, 1);
+            size_t label = label_at(of, i);
+            unsigned char bytes[4] = {(unsigned char)label, (unsigned char)(label >> 8), (unsigned char)(label >> 16),
+                                      0};
+            st_sha256_add(&sha, bytes, sizeof bytes);
         }
         st_sha256_add(&sha, "|", 1);
     }
@@ -372,27 +512,6 @@ size_t st_data_picture_bytes(const strata_dataset *data) {
 }
 
 /* ---- reading ---- */
-
-strata_status st_pictures_read(const st_pictures *pictures, size_t index, size_t count, uint8_t *pixels,
-                               strata_error *err) {
-    uint64_t place = pictures->first + (uint64_t)index * pictures->picture_bytes; /* idx.c saw that both fit */
-    size_t bytes = count * pictures->picture_bytes;
-    if (pictures->memory != NULL) {
-        memcpy(pixels, pictures->memory + place, bytes);
-        return STRATA_OK;
-    }
-    return st_file_at(&pictures->file, pixels, bytes, place, err);
-}
-
-void st_pictures_close(st_pictures *pictures) {
-    if (pictures->picture_bytes > 0) { /* else nothing was opened */
-        st_file_close(&pictures->file);
-    }
-    if (pictures->memory != NULL) {
-        st_sys.release(pictures->memory, pictures->memory_bytes);
-    }
-    *pictures = (st_pictures){.file.descriptor = -1};
-}
 
 strata_status st_data_gather(const strata_dataset *data, strata_part which, const uint32_t *order, size_t first,
                              size_t count, uint8_t *pixels, int32_t *labels, strata_error *err) {
@@ -413,7 +532,7 @@ strata_status st_data_gather(const strata_dataset *data, strata_part which, cons
                 labels[done + run] = from->source->labels[index];
             }
         }
-        ST_TRY(st_pictures_read(&from->source->pictures, start, run, pixels + done * data->picture_bytes, err));
+        ST_TRY(from->source->calls->read(from->source, start, run, pixels + done * data->picture_bytes, err));
         done += run;
     }
     return STRATA_OK;
@@ -432,59 +551,4 @@ strata_status strata_dataset_read(const strata_dataset *data, strata_part which,
 
 void st_data_order(uint32_t *order, size_t count, uint64_t seed, uint64_t epoch) {
     st_rng_shuffle(order, count, seed, st_rng_stream(ST_STREAM_ORDER, epoch));
-}
-
-/* ---- statistics ---- */
-
-typedef struct sums {
-    uint64_t sum[ST_DATA_MOST_CHANNELS], squares[ST_DATA_MOST_CHANNELS];
-} sums;
-
-static void add_pixels(sums *all, const uint8_t *pixels, size_t bytes, size_t channels) {
-    for (size_t c = 0; c < channels; c++) {
-        uint64_t sum = 0, squares = 0;
-        for (size_t i = c; i < bytes; i += channels) {
-            uint64_t value = pixels[i];
-            sum += value;
-            squares += value * value;
-        }
-        all->sum[c] += sum;
-        all->squares[c] += squares;
-    }
-}
-
-static strata_status sum_all(sums *all, const strata_dataset *data, st_arena *scratch, strata_error *err) {
-    const part *train = &data->parts[STRATA_TRAIN];
-    size_t step = CHUNK_BYTES / data->picture_bytes > 0 ? CHUNK_BYTES / data->picture_bytes : 1;
-    uint8_t *pixels = NULL;
-    ST_TRY(st_arena_alloc(&pixels, scratch, step, data->picture_bytes, err));
-    for (size_t done = 0; done < train->count; done += step) {
-        size_t count = train->count - done < step ? train->count - done : step;
-        ST_TRY(st_data_gather(data, STRATA_TRAIN, NULL, done, count, pixels, NULL, err));
-        add_pixels(all, pixels, count * data->picture_bytes, (size_t)data->shape.channels);
-    }
-    return STRATA_OK;
-}
-
-strata_status strata_dataset_statistics(const strata_dataset *data, double mean[4], double deviation[4],
-                                        strata_error *err) {
-    const part *train = &data->parts[STRATA_TRAIN];
-    sums all = {{0}, {0}};
-    st_arena *scratch = NULL;
-    memset(mean, 0, 4 * sizeof *mean);
-    memset(deviation, 0, 4 * sizeof *deviation);
-    ST_FAIL_IF(train->count == 0, err, STRATA_MISSING, "%s has no training pictures", data->name);
-    ST_TRY(st_arena_create(&scratch, err));
-    strata_status status = sum_all(&all, data, scratch, err);
-    st_arena_free(scratch);
-    ST_TRY(status);
-    /* The sums are exact, so the order of reading does not matter. */
-    double pixels = (double)train->count * (double)data->shape.height * (double)data->shape.width;
-    for (size_t c = 0; c < (size_t)data->shape.channels; c++) {
-        double average = (double)all.sum[c] / pixels;
-        double variance = (double)all.squares[c] / pixels - average * average;
-        mean[c] = average / 255.0;
-        deviation[c] = st_sqrt(variance > 0 ? variance : 0) / 255.0;
-    }
-    return STRATA_OK;
 }

@@ -3,16 +3,10 @@
  * file cannot fill a disk. Not for ZIP archives. */
 #include "data/data.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-enum { PACKED_BYTES = 64 << 10, PIECE_BYTES = 64 << 10, MOST_NAMES_TRIED = 100 };
+enum { PACKED_BYTES = 64 << 10, PIECE_BYTES = 64 << 10 };
 
 /* deflate cannot do better than 1032 to 1. */
 enum { BEST_RATIO = 1032 };
@@ -162,114 +156,48 @@ strata_status st_gzip_end(st_gzip *gzip, strata_error *err) {
 
 /* ---- into a temporary file ---- */
 
-static int open_unnamed(const char *folder) {
-    static atomic_uint counter;
-    char path[256];
-    int descriptor = st_sys.open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    /* Where the file system has no such files: one with a name, for an instant. */
-    for (int tried = 0; descriptor < 0 && tried < MOST_NAMES_TRIED; tried++) {
-        int length =
-            snprintf(path, sizeof path, "%s/strata-%d-%u", folder, (int)getpid(), atomic_fetch_add(&counter, 1));
-        if (length < 0 || (size_t)length >= sizeof path) {
-            return -1;
-        }
-        descriptor = st_sys.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (descriptor >= 0) {
-            st_sys.unlink(path);
-        } else if (errno != EEXIST && errno != EINTR) {
-            return -1;
-        }
-    }
-    return descriptor;
-}
-
-static bool write_piece(int descriptor, const unsigned char *bytes, size_t count) {
-    while (count > 0) {
-        ssize_t put = st_sys.write(descriptor, bytes, count);
-        if (put > 0) {
-            bytes += put;
-            count -= (size_t)put;
-        } else if (put == 0 || errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The content into `descriptor`, or into `memory` when that is not NULL. *refused: the place took no more; the file may
- * be good. */
-static strata_status unpack_into(const st_file *file, uint64_t length, int descriptor, unsigned char *memory,
-                                 bool *refused, strata_error *err) {
+static strata_status unpack_into(st_spill *spill, const st_file *file, uint64_t length, strata_error *err) {
     st_gzip *gzip = NULL;
-    uint64_t done = 0;
-    unsigned char *piece = memory == NULL ? st_sys.allocate(PIECE_BYTES) : NULL;
-    ST_FAIL_IF(memory == NULL && piece == NULL, err, STRATA_MEMORY, "no memory for %d bytes", PIECE_BYTES);
+    unsigned char *piece = st_sys.allocate(PIECE_BYTES);
+    ST_FAIL_IF(piece == NULL, err, STRATA_MEMORY, "no memory for %d bytes", PIECE_BYTES);
     strata_status status = st_gzip_open(&gzip, file, err);
-    while (status == STRATA_OK && done < length && !*refused) {
-        size_t want = length - done < PIECE_BYTES ? (size_t)(length - done) : PIECE_BYTES, got = 0;
-        unsigned char *to = memory != NULL ? memory + done : piece;
-        status = st_gzip_read(gzip, to, want, &got, err);
+    while (status == STRATA_OK && spill->length < length) {
+        uint64_t left = length - spill->length;
+        size_t want = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES, got = 0;
+        status = st_gzip_read(gzip, piece, want, &got, err);
         if (status == STRATA_OK && got < want) {
             status =
                 st_fail_file(err, STRATA_FORMAT, file->path, "unpacked it holds %llu bytes, its header promises %llu",
-                             (unsigned long long)(done + got), (unsigned long long)length);
+                             (unsigned long long)(spill->length + got), (unsigned long long)length);
         }
-        *refused = status == STRATA_OK && memory == NULL && !write_piece(descriptor, piece, got);
-        done += got;
+        status = status == STRATA_OK ? st_spill_add(spill, piece, got, err) : status;
     }
-    if (status == STRATA_OK && !*refused) {
+    if (status == STRATA_OK) {
         status = st_gzip_end(gzip, err);
     }
     st_gzip_close(gzip);
-    if (piece != NULL) {
-        st_sys.release(piece, PIECE_BYTES);
-    }
+    st_sys.release(piece, PIECE_BYTES);
     return status;
 }
 
-static strata_status unpack_into_memory(st_pictures *pictures, uint64_t length, strata_error *err) {
-    bool refused = false;
-    unsigned char *memory = length <= SIZE_MAX / 2 ? st_sys.allocate((size_t)length) : NULL;
-    if (memory == NULL) {
-        return st_fail_file(err, STRATA_MEMORY, pictures->file.path,
-                            "no temporary file and no memory for its %llu unpacked bytes", (unsigned long long)length);
-    }
-    strata_status status = unpack_into(&pictures->file, length, -1, memory, &refused, err);
-    if (status != STRATA_OK) {
-        st_sys.release(memory, (size_t)length);
-        return status;
-    }
-    st_file_close(&pictures->file);
-    pictures->memory = memory;
-    pictures->memory_bytes = (size_t)length;
-    return STRATA_OK;
-}
-
 strata_status st_gzip_unpack(st_pictures *pictures, uint64_t length, strata_error *err) {
-    const char *const folders[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
     st_file *file = &pictures->file;
+    st_spill spill;
     if (length / BEST_RATIO > file->length) {
         return st_fail_file(err, STRATA_FORMAT, file->path,
                             "its header promises %llu bytes, more than its %llu bytes of gzip can hold",
                             (unsigned long long)length, (unsigned long long)file->length);
     }
-    for (size_t i = 0; i < ST_COUNT_OF(folders); i++) {
-        bool refused = false;
-        int descriptor = folders[i] != NULL && folders[i][0] != '\0' ? open_unnamed(folders[i]) : -1;
-        if (descriptor < 0) {
-            continue;
-        }
-        strata_status status = unpack_into(file, length, descriptor, NULL, &refused, err);
-        if (status == STRATA_OK && !refused) {
-            st_file_close(file);
-            file->descriptor = descriptor;
-            file->length = length;
-            return STRATA_OK;
-        }
-        st_sys.close(descriptor);
-        if (!refused) {
-            return status;
-        }
+    ST_TRY(st_spill_begin(&spill, length, err));
+    strata_status status = unpack_into(&spill, file, length, err);
+    if (status != STRATA_OK) {
+        st_spill_free(&spill);
+        return status;
     }
-    return unpack_into_memory(pictures, length, err);
+    st_file_close(file);
+    file->descriptor = spill.descriptor;
+    file->length = length;
+    pictures->memory = spill.memory;
+    pictures->memory_bytes = spill.capacity;
+    return STRATA_OK;
 }

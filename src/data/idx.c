@@ -156,8 +156,9 @@ static strata_status unpack_labels(uint8_t *labels, const idx *from, strata_erro
     return status;
 }
 
-static strata_status keep_labels(const uint8_t **out, st_arena *arena, const idx *from, strata_error *err) {
-    uint8_t *labels = NULL;
+/* One byte each in the file. */
+static strata_status keep_labels(const int32_t **out, st_arena *arena, const idx *from, strata_error *err) {
+    int32_t *labels = NULL;
     size_t count = (size_t)from->dims[0];
     *out = NULL;
     if (from->is_gzip && count / 1032 > from->file.length) { /* deflate's best ratio */
@@ -165,9 +166,13 @@ static strata_status keep_labels(const uint8_t **out, st_arena *arena, const idx
                             "its header promises %zu labels, more than its %llu bytes of gzip can hold", count,
                             (unsigned long long)from->file.length);
     }
-    ST_TRY(st_arena_alloc(&labels, arena, count, 1, err));
-    ST_TRY(from->is_gzip ? unpack_labels(labels, from, err)
-                         : st_file_at(&from->file, labels, count, from->head_bytes, err));
+    ST_TRY(st_arena_alloc(&labels, arena, count, sizeof *labels, err));
+    uint8_t *bytes = (uint8_t *)labels + 3 * count; /* the last quarter: it is overtaken at the last label only */
+    ST_TRY(from->is_gzip ? unpack_labels(bytes, from, err)
+                         : st_file_at(&from->file, bytes, count, from->head_bytes, err));
+    for (size_t i = 0; i < count; i++) {
+        labels[i] = bytes[i];
+    }
     *out = labels;
     return STRATA_OK;
 }
@@ -181,7 +186,7 @@ strata_status st_idx_pictures(st_pictures *out, const char *path, strata_error *
     return keep_pictures(out, &from, err);
 }
 
-strata_status st_idx_labels(const uint8_t **out, size_t *count, st_arena *arena, const char *path, strata_error *err) {
+strata_status st_idx_labels(const int32_t **out, size_t *count, st_arena *arena, const char *path, strata_error *err) {
     idx from;
     *out = NULL;
     ST_TRY(open_idx(&from, path, true, err));
@@ -263,7 +268,9 @@ static strata_status open_pair(st_part_source *out, bool *is_gzip, st_arena *are
     }
     if (status == STRATA_OK) {
         *is_gzip = *is_gzip || of_pictures.is_gzip || of_labels.is_gzip;
-        status = keep_pictures(&out->pictures, &of_pictures, err);
+        st_pictures kept;
+        status = keep_pictures(&kept, &of_pictures, err);
+        status = status == STRATA_OK ? st_pictures_source(out, &kept, arena, err) : status;
     }
     st_file_close(&of_pictures.file); /* both may be taken or closed already */
     st_file_close(&of_labels.file);
@@ -315,11 +322,6 @@ static strata_status open_file(st_part_source sources[STRATA_PART_COUNT], bool *
                         "t10k-images... or t10k-labels...");
 }
 
-static bool is_folder(const char *path) {
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
 /* A damaged file with such a name is a damaged IDX file, not an unknown one. */
 static bool has_usual_name(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
@@ -333,7 +335,7 @@ static bool has_usual_name(const char *path) {
 
 static bool probe(const char *path) {
     char found[256];
-    if (!is_folder(path)) {
+    if (!st_data_is_folder(path)) {
         return has_usual_name(path) || st_idx_probe_file(path);
     }
     for (size_t i = 0; i < ST_COUNT_OF(usual); i++) {
@@ -344,18 +346,17 @@ static bool probe(const char *path) {
     return false;
 }
 
-static strata_status open_kind(st_part_source sources[STRATA_PART_COUNT], const char **text, st_arena *arena,
-                               const char *path, strata_error *err) {
+static strata_status open_kind(st_data_found *out, st_arena *arena, const char *path, strata_error *err) {
     bool is_gzip = false;
-    ST_TRY(is_folder(path) ? open_folder(sources, &is_gzip, arena, path, err)
-                           : open_file(sources, &is_gzip, arena, path, err));
-    *text = is_gzip ? "IDX, gzip" : "IDX";
+    ST_TRY(st_data_is_folder(path) ? open_folder(out->parts, &is_gzip, arena, path, err)
+                                   : open_file(out->parts, &is_gzip, arena, path, err));
+    out->text = is_gzip ? "IDX, gzip" : "IDX";
     return STRATA_OK;
 }
 
 const st_data_kind st_data_idx = {
     .name = "IDX",
-    .expected = "train-images-idx3-ubyte and train-labels-idx1-ubyte, or the same with t10k (plain or .gz)",
+    .expected = "IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz)",
     .probe = probe,
     .open = open_kind,
 };

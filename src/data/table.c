@@ -8,7 +8,7 @@
 
 /* ---- kinds ---- */
 
-static const st_data_kind *const kinds[] = {&st_data_idx};
+static const st_data_kind *const kinds[] = {&st_data_idx, &st_data_cifar, &st_data_folder};
 
 size_t st_data_kind_count(void) {
     return ST_COUNT_OF(kinds);
@@ -35,6 +35,8 @@ static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullove
 static const st_data_known known_sets[] = {
     {.name = "fashion-mnist", .package = "dataset-fashion-mnist", .classes = fashion_classes, .class_count = 10},
     {.name = "mnist", .class_count = 10},
+    {.name = "cifar-10"},
+    {.name = "cifar-100"},
 };
 
 static char fold(const char **at) {
@@ -62,6 +64,11 @@ const st_data_known *st_data_known_find(const char *name) {
         }
     }
     return NULL;
+}
+
+bool st_data_is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 strata_status st_data_join(char out[256], const char *folder, const char *name, strata_error *err) {

@@ -19,6 +19,8 @@ typedef struct st_model_options {
     bool train;
     int slot_count; /* numbers that the optimizer keeps for each weight: 0, 1 (momentum) or 2 (AdamW) */
     uint64_t seed;
+    bool keep_values, as_inference; /* of the plans: see st_plan_options */
+    int64_t again_from;             /* the same */
 } st_model_options;
 
 /* One weight or statistic. `value` is in the native order of its layer; get and set translate. */
@@ -71,17 +73,25 @@ typedef struct st_feed {
     int64_t n;
     int64_t step; /* of the whole training */
     double label_smoothing;
+    bool is_trace;     /* see st_run */
+    bool forward_only; /* of a plan for training */
 } st_feed;
 
 /* Forward. After it st_exec_output reads a result. */
 void st_model_infer(st_model *model, const st_feed *feed);
 /* Forward and backward; gradients stand in the parameters. */
 void st_model_gradients(st_model *model, const st_feed *feed);
+const st_plan *st_exec_plan(const st_exec *exec);
+/* From now on each run adds to seconds[threads][tasks of the plan] what each thread spent on each task; NULL ends it.
+ */
+void st_exec_time_tasks(st_exec *exec, double *seconds);
 /* Loss and ranks of output `output` of the graph after a run; NULL where it has none. */
 const st_real *st_exec_losses(const st_exec *exec, int output);
 const int32_t *st_exec_ranks(const st_exec *exec, int output);
 /* Image `image`'s numbers of an output in c, h, w order, into out[c*h*w]. */
 void st_exec_output(const st_exec *exec, int output, int64_t image, st_real *out);
+/* The same of any node's value, in a model that keeps values. */
+void st_exec_value(const st_exec *exec, int node, int64_t image, st_real *out);
 /* The path of the first layer whose result for the last batch is not finite, or NULL; runs forward again, step by step.
  */
 const char *st_exec_first_not_finite(st_exec *exec);

@@ -22,7 +22,13 @@ static size_t align(size_t bytes) {
 static strata_status build_plan(const st_plan **out, st_arena *arena, const st_kernels *kernels, int threads,
                                 const st_graph *graph, const st_model_options *options, st_mode mode,
                                 strata_error *err) {
-    st_plan_options plan = {.mode = mode, .batch = options->batch, .threads = threads, .kernels = kernels};
+    st_plan_options plan = {.mode = mode,
+                            .batch = options->batch,
+                            .threads = threads,
+                            .kernels = kernels,
+                            .again_from = options->again_from,
+                            .keep_values = options->keep_values,
+                            .as_inference = options->as_inference && mode == ST_MODE_TRAIN};
     return st_plan_build(out, arena, graph, &plan, err);
 }
 
@@ -38,13 +44,14 @@ static const st_step *step_of(const st_plan *plan, const st_node *node) {
 static strata_status list_parameters(st_parameter **out, size_t *count, st_arena *arena, const st_graph *graph,
                                      const st_plan *infer, const st_plan *train, strata_error *err) {
     size_t most = (size_t)graph->node_count * ST_OP_STATES;
+    bool has_side_heads = train != NULL && !train->options.as_inference;
     *count = 0;
     ST_TRY(st_arena_alloc(out, arena, most, sizeof **out, err));
     for (int i = 0; i < graph->node_count; i++) {
         const st_node *node = &graph->nodes[i];
         const st_step *step = step_of(train, node);
         const st_step *layout = step != NULL ? step : step_of(infer, node);
-        for (int s = 0; s < ST_OP_STATES && !(node->is_train_only && train == NULL); s++) {
+        for (int s = 0; s < ST_OP_STATES && !(node->is_train_only && !has_side_heads); s++) {
             if (node->state[s].count == 0) {
                 continue;
             }
@@ -72,13 +79,21 @@ static void add_plan(model_sizes *sizes, const st_plan *plan, int threads) {
     }
 }
 
+/* Room for one image's value, to hand out. */
+static void note_largest(model_sizes *sizes, const st_node *node) {
+    size_t count = (size_t)(node->out.h * node->out.w * node->out.c);
+    sizes->largest = count > sizes->largest ? count : sizes->largest;
+}
+
 static model_sizes sizes_of(const st_parameter *parameters, size_t count, const st_plan *infer, const st_plan *train,
                             int threads, int slot_count) {
     model_sizes sizes = {0};
-    for (int i = 0; i < infer->graph->output_count; i++) {
-        st_dims dims = infer->graph->nodes[infer->graph->outputs[i].node].out;
-        size_t outputs = (size_t)(dims.h * dims.w * dims.c);
-        sizes.largest = outputs > sizes.largest ? outputs : sizes.largest;
+    const st_graph *graph = infer->graph;
+    for (int i = 0; i < graph->output_count; i++) {
+        note_largest(&sizes, &graph->nodes[graph->outputs[i].node]);
+    }
+    for (int i = 0; i < graph->node_count && infer->options.keep_values; i++) {
+        note_largest(&sizes, &graph->nodes[i]);
     }
     for (size_t i = 0; i < count; i++) {
         size_t bytes = align(parameters[i].native_count * sizeof(st_real));

@@ -23,6 +23,7 @@ struct st_exec {
     st_run run;
     st_feed feed;
     st_view input;
+    double *task_seconds; /* [threads][tasks of the plan], added to by each thread; NULL: nobody asks */
 };
 
 /* ---- making calls ----------------------------------------------------------------------------------------------- */
@@ -71,6 +72,27 @@ static strata_status fill_affine(st_exec *exec, int s, strata_error *err) {
     return STRATA_OK;
 }
 
+/* As the forward call, but values that are computed again are elsewhere. */
+static strata_status fill_backward(st_exec *exec, int s, strata_error *err) {
+    const st_step *step = &exec->plan->steps[s];
+    st_call *call = &exec->backward[s];
+    *call = exec->forward[s];
+    call->shared = exec->arena + step->shared_backward.offset;
+    size_t count = (size_t)step->site.in_count;
+    st_view *in = NULL;
+    ST_TRY(st_arena_alloc(&in, exec->model->arena, count + 1, sizeof *in, err));
+    for (size_t k = 0; k < count; k++) {
+        const st_slot *slot = &exec->plan->slots[step->in[k]];
+        in[k] = call->in[k];
+        in[k].data = slot->is_again ? exec->arena + slot->again.offset : in[k].data;
+    }
+    call->in = in;
+    if (step->value >= 0 && exec->plan->slots[step->value].is_again) {
+        call->out.data = exec->arena + exec->plan->slots[step->value].again.offset;
+    }
+    return STRATA_OK;
+}
+
 static strata_status fill_call(st_exec *exec, int s, strata_error *err) {
     st_arena *arena = exec->model->arena;
     const st_step *step = &exec->plan->steps[s];
@@ -111,8 +133,7 @@ static strata_status fill_call(st_exec *exec, int s, strata_error *err) {
             call->dstate[parameter->state] = parameter->gradient;
         }
     }
-    exec->backward[s] = *call;
-    exec->backward[s].shared = exec->arena + step->shared_backward.offset;
+    ST_TRY(fill_backward(exec, s, err));
     if (step->residual_needed) {
         exec->dresidual[s] = view_of(exec, step->residual, true);
     }
@@ -249,6 +270,9 @@ static void run_item(const st_exec *exec, const st_task *task, int64_t item, int
     case ST_TASK_CLEAR:
         clear_gradient(exec, task->step, item);
         break;
+    case ST_TASK_AGAIN:
+        step->impl->again(&exec->backward[task->step], item, scratch);
+        break;
     case ST_TASK_EPILOGUE:
         st_epilogue_backward(&exec->backward[task->step], step->activation, &exec->dresidual[task->step],
                              step->residual_add, item);
@@ -259,26 +283,59 @@ static void run_item(const st_exec *exec, const st_task *task, int64_t item, int
     }
 }
 
+/* An item, with its time where somebody asks for it. */
+static void run_timed(const st_exec *exec, int task, int64_t item, int thread) {
+    if (exec->task_seconds == NULL) {
+        run_item(exec, &exec->plan->tasks[task], item, thread);
+        return;
+    }
+    double begin = st_clock_s();
+    run_item(exec, &exec->plan->tasks[task], item, thread);
+    exec->task_seconds[thread * exec->plan->task_count + task] += st_clock_s() - begin;
+}
+
+/* The segment's tasks that work image by image, for one image (or block) after the other. In image lanes each thread
+ * always has the same ones, which stay in its cache; elsewhere an image is larger than that. */
 static void run_blocks(const st_exec *exec, int begin, int end, int thread) {
     int threads = st_pool_threads(exec->model->pool);
-    int64_t items = image_items(exec);
-    for (int64_t item = items * thread / threads; item < items * (thread + 1) / threads; item++) {
+    bool is_fixed = exec->plan->layout == ST_LAYOUT_LANES;
+    int64_t items = image_items(exec), item = is_fixed ? items * thread / threads : 0;
+    int64_t last = is_fixed ? items * (thread + 1) / threads : items;
+    for (;; item++) {
+        if (!is_fixed) {
+            item = (int64_t)atomic_fetch_add_explicit(&exec->claims[begin], 1, memory_order_relaxed);
+        }
+        if (item >= last) {
+            return;
+        }
         for (int t = begin; t < end; t++) {
-            run_item(exec, &exec->plan->tasks[t], item, thread);
+            if (exec->plan->tasks[t].by_image) {
+                run_timed(exec, t, item, thread);
+            }
         }
     }
 }
 
-static void run_claims(const st_exec *exec, int begin, int end, int thread) {
+static void run_claims(const st_exec *exec, int t, int thread) {
+    int64_t items = task_items(exec, &exec->plan->tasks[t]);
+    for (;;) {
+        int64_t item = (int64_t)atomic_fetch_add_explicit(&exec->claims[t], 1, memory_order_relaxed);
+        if (item >= items) {
+            return;
+        }
+        run_timed(exec, t, item, thread);
+    }
+}
+
+/* Largest first, and what works image by image where its first task stands. */
+static void run_segment(const st_exec *exec, int begin, int end, int thread) {
+    bool has_blocks = false;
     for (int t = begin; t < end; t++) {
-        const st_task *task = &exec->plan->tasks[t];
-        int64_t items = task_items(exec, task);
-        for (;;) {
-            int64_t item = (int64_t)atomic_fetch_add_explicit(&exec->claims[t], 1, memory_order_relaxed);
-            if (item >= items) {
-                break;
-            }
-            run_item(exec, task, item, thread);
+        if (!exec->plan->tasks[t].by_image) {
+            run_claims(exec, t, thread);
+        } else if (!has_blocks) {
+            run_blocks(exec, t, end, thread);
+            has_blocks = true;
         }
     }
 }
@@ -291,11 +348,7 @@ static void run_thread(void *arg, int thread) {
         while (end < exec->task_count && tasks[end].segment == tasks[begin].segment) {
             end++;
         }
-        if (tasks[begin].by_image) {
-            run_blocks(exec, begin, end, thread);
-        } else {
-            run_claims(exec, begin, end, thread);
-        }
+        run_segment(exec, begin, end, thread);
         if (end < exec->task_count) {
             st_pool_barrier(exec->model->pool, thread);
         }
@@ -306,12 +359,13 @@ static void run_thread(void *arg, int thread) {
 void st_exec_run(st_exec *exec, const st_feed *feed) {
     exec->feed = *feed;
     exec->run = (st_run){.n = feed->n,
-                         .mode = exec->plan->options.mode,
+                         .mode = exec->plan->options.as_inference ? ST_MODE_INFER : exec->plan->options.mode,
                          .seed = exec->model->options.seed,
                          .step = feed->step,
                          .labels = feed->labels,
-                         .label_smoothing = feed->label_smoothing};
-    exec->task_count = exec->plan->task_count;
+                         .label_smoothing = feed->label_smoothing,
+                         .is_trace = feed->is_trace};
+    exec->task_count = feed->forward_only ? exec->plan->forward_task_count : exec->plan->task_count;
     /* Loss steps stand at the end of a plan for inference: without labels they are left out. */
     while (feed->labels == NULL && exec->task_count > 0 &&
            exec->plan->tasks[exec->task_count - 1].kind == ST_TASK_FORWARD &&
@@ -322,6 +376,14 @@ void st_exec_run(st_exec *exec, const st_feed *feed) {
         atomic_store_explicit(&exec->claims[t], 0, memory_order_relaxed);
     }
     st_pool_run(exec->model->pool, run_thread, exec);
+}
+
+const st_plan *st_exec_plan(const st_exec *exec) {
+    return exec->plan;
+}
+
+void st_exec_time_tasks(st_exec *exec, double *seconds) {
+    exec->task_seconds = seconds;
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */
@@ -343,13 +405,17 @@ static st_real element(const st_view *view, int64_t image, int64_t pixel, int64_
     return data[image * st_view_image_stride(view) + pixel * view->pixel_stride + c];
 }
 
-void st_exec_output(const st_exec *exec, int output, int64_t image, st_real *out) {
-    st_view view = view_of(exec, exec->plan->alias[exec->plan->graph->outputs[output].node], false);
+void st_exec_value(const st_exec *exec, int node, int64_t image, st_real *out) {
+    st_view view = view_of(exec, exec->plan->alias[node], false);
     for (int64_t c = 0; c < view.dims.c; c++) {
         for (int64_t pixel = 0; pixel < view.dims.h * view.dims.w; pixel++) {
             *out++ = element(&view, image, pixel, c);
         }
     }
+}
+
+void st_exec_output(const st_exec *exec, int output, int64_t image, st_real *out) {
+    st_exec_value(exec, exec->plan->graph->outputs[output].node, image, out);
 }
 
 static bool is_finite_value(const st_exec *exec, int value) {
@@ -373,8 +439,9 @@ const char *st_exec_first_not_finite(st_exec *exec) {
         for (int64_t item = 0, items = task_items(exec, task); item < items; item++) {
             run_item(exec, task, item, 0);
         }
-        bool is_last = t + 1 == exec->plan->forward_task_count || exec->plan->tasks[t + 1].step != task->step;
-        if (task->kind == ST_TASK_FORWARD && is_last && exec->plan->steps[task->step].value >= 0 &&
+        const st_phase *phases = task->kind == ST_TASK_FORWARD ? exec->plan->steps[task->step].impl->forward : NULL;
+        bool is_last = phases != NULL && (task->phase + 1 == ST_OP_PHASES || phases[task->phase + 1].run == NULL);
+        if (is_last && exec->plan->steps[task->step].value >= 0 &&
             !is_finite_value(exec, exec->plan->steps[task->step].value)) {
             found = exec->plan->steps[task->step].node->path;
         }

@@ -87,6 +87,10 @@ strata_status st_weights_read(const st_weights *weights, const st_tensor *tensor
 /* The same for integers and BOOL; an unsigned one above INT64_MAX is STRATA_FORMAT. */
 strata_status st_weights_read_integers(const st_weights *weights, const st_tensor *tensor, int64_t *out,
                                        strata_error *err);
+/* `count` values of any type from value `first` on, as numbers of double precision (whole ones above 2^53 are rounded).
+ */
+strata_status st_weights_read_doubles(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
+                                      double *out, strata_error *err);
 void st_weights_close(st_weights *weights); /* twice does no harm */
 
 /* The rules of the head alone: `head` is the first head_length bytes of a file of file_length bytes named `file`. Fills

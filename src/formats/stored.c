@@ -42,19 +42,19 @@ static float half_value(uint32_t half) {
     return float_of(sign | wide << 23 | fraction << 13);
 }
 
-static st_real decode_real(st_stored stored, const unsigned char *bytes) {
+static double decode_real(st_stored stored, const unsigned char *bytes) {
     uint64_t bits = st_stored_get(bytes, stored_types[stored].size);
     double wide = 0;
     switch (stored) {
     case ST_STORED_F16:
-        return (st_real)half_value((uint32_t)bits);
+        return (double)half_value((uint32_t)bits);
     case ST_STORED_BF16:
-        return (st_real)float_of((uint32_t)bits << 16);
+        return (double)float_of((uint32_t)bits << 16);
     case ST_STORED_F64:
         memcpy(&wide, &bits, sizeof wide);
-        return (st_real)wide;
+        return wide;
     default:
-        return (st_real)float_of((uint32_t)bits);
+        return (double)float_of((uint32_t)bits);
     }
 }
 
@@ -85,7 +85,7 @@ strata_status st_weights_read(const st_weights *weights, const st_tensor *tensor
     for (size_t done = 0; done < tensor->count; done += count) {
         ST_TRY(read_piece(weights, tensor, done, piece, &count, err));
         for (size_t i = 0; i < count; i++) {
-            out[done + i] = decode_real(tensor->stored, piece + i * size);
+            out[done + i] = (st_real)decode_real(tensor->stored, piece + i * size);
         }
     }
     return STRATA_OK;
@@ -110,6 +110,32 @@ strata_status st_weights_read_integers(const st_weights *weights, const st_tenso
             }
             out[done + i] = (int64_t)((bits ^ sign) - sign); /* extends the sign */
         }
+    }
+    return STRATA_OK;
+}
+
+static double decode(st_stored stored, const unsigned char *bytes) {
+    if (st_stored_is_real(stored)) {
+        return decode_real(stored, bytes);
+    }
+    size_t size = stored_types[stored].size;
+    uint64_t bits = st_stored_get(bytes, size), sign = is_signed(stored) ? (uint64_t)1 << (8 * size - 1) : 0;
+    return sign == 0 ? (double)bits : (double)(int64_t)((bits ^ sign) - sign);
+}
+
+strata_status st_weights_read_doubles(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
+                                      double *out, strata_error *err) {
+    unsigned char piece[PIECE_BYTES];
+    size_t size = st_stored_size(tensor->stored), most = PIECE_BYTES / size;
+    ST_FAIL_IF(first > tensor->count || count > tensor->count - first, err, STRATA_INVALID,
+               "tensor '%s': values %zu to %zu of %zu", tensor->name, first, first + count, tensor->count);
+    for (size_t done = 0; done < count;) {
+        size_t now = count - done < most ? count - done : most;
+        ST_TRY(st_file_at(&weights->file, piece, now * size, tensor->offset + (first + done) * size, err));
+        for (size_t i = 0; i < now; i++) {
+            out[done + i] = decode(tensor->stored, piece + i * size);
+        }
+        done += now;
     }
     return STRATA_OK;
 }

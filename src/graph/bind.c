@@ -52,7 +52,8 @@ static void add_expected(st_text *text, const st_param_spec *spec) {
                                         [ST_PARAM_FLAG] = "yes or no",
                                         [ST_PARAM_CHOICE] = "one of ",
                                         [ST_PARAM_SHAPE] = "height x width x channels",
-                                        [ST_PARAM_LIST] = "a list of numbers such as [1 2 3]"};
+                                        [ST_PARAM_LIST] = "a list of numbers such as [1 2 3]",
+                                        [ST_PARAM_TEXT] = "text in quotes"};
     st_text_add(text, "%s", kinds[spec->kind]);
     if (spec->words == NULL || (spec->kind != ST_PARAM_PAIR && spec->kind != ST_PARAM_CHOICE)) {
         return;
@@ -160,6 +161,16 @@ static strata_status store_list(const slot *s, st_list *out) {
     return STRATA_OK;
 }
 
+static strata_status store_text(const slot *s, const char **out) {
+    char *copy = NULL;
+    if (s->value->kind != ST_VALUE_WORD) {
+        return wrong_value(s);
+    }
+    ST_TRY(st_arena_text(&copy, s->b->arena, s->value->text, strlen(s->value->text), s->b->err));
+    *out = copy;
+    return STRATA_OK;
+}
+
 static strata_status store(const slot *s, void *params) {
     void *at = (char *)params + s->spec->offset;
     const st_value *value = s->value;
@@ -196,6 +207,8 @@ static strata_status store(const slot *s, void *params) {
         return store_integers(s, at, 3, false);
     case ST_PARAM_LIST:
         return store_list(s, at);
+    case ST_PARAM_TEXT:
+        return store_text(s, at);
     }
     return STRATA_OK;
 }
@@ -246,6 +259,9 @@ static void add_param(st_text *text, const st_param_spec *spec, const void *para
         st_text_add(text, "]");
         break;
     }
+    case ST_PARAM_TEXT:
+        st_text_add(text, "\"%s\"", *(const char *const *)at);
+        break;
     }
 }
 

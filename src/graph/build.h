@@ -56,8 +56,8 @@ typedef struct st_knob {
 /* ---- scopes ---- */
 
 typedef struct st_scope {
-    const char *path; /* "" or "layer1.0" */
-    const char *outermost;
+    const char *path;              /* "" or "layer1.0" */
+    const char *outermost, *words; /* words: as st_node.scopes */
     int depth, next_number;
 } st_scope;
 

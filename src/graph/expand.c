@@ -176,6 +176,7 @@ static strata_status add_node(int *out, st_build *b, const st_frame *frame, cons
     st_node *node = &b->nodes[b->node_count];
     *node = (st_node){.op = st_layer_table[op_index],
                       .path = path,
+                      .scopes = scope->words,
                       .block = scope->outermost,
                       .place = step->name_place,
                       .depth = scope->depth,
@@ -291,9 +292,15 @@ static strata_status bind_frame(st_frame **out, st_build *b, const st_frame *out
     return STRATA_OK;
 }
 
-static st_scope open_scope(const st_scope *scope, const char *path) {
-    return (st_scope){
-        .path = path, .outermost = scope->depth == 0 ? path : scope->outermost, .depth = scope->depth + 1};
+/* `word`: of the block, "" for a group. */
+static strata_status open_scope(st_scope *out, st_build *b, const st_scope *scope, const char *path, const char *word) {
+    char *words;
+    ST_TRY(st_arena_printf(&words, b->arena, b->err, "%s%s%s", scope->words, scope->depth == 0 ? "" : ".", word));
+    *out = (st_scope){.path = path,
+                      .outermost = scope->depth == 0 ? path : scope->outermost,
+                      .words = words,
+                      .depth = scope->depth + 1};
+    return STRATA_OK;
 }
 
 static strata_status expand_block(st_build *b, const st_frame *frame, st_scope *scope, const st_syntax *step,
@@ -307,7 +314,8 @@ static strata_status expand_block(st_build *b, const st_frame *frame, st_scope *
     ST_TRY(check_input(b, frame, step, false, *value));
     ST_TRY(step_path(&path, b, frame, scope, step));
     ST_TRY(bind_frame(&called, b, frame, step, block));
-    st_scope inner = open_scope(scope, path);
+    st_scope inner;
+    ST_TRY(open_scope(&inner, b, scope, path, block->name));
     b->call_depth++;
     ST_TRY(expand_chain(b, called, &inner, block->chain, value));
     b->call_depth--;
@@ -324,7 +332,8 @@ static strata_status expand_group(st_build *b, const st_frame *frame, st_scope *
         return expand_chain(b, frame, scope, step->chain, value);
     }
     ST_TRY(step_path(&path, b, frame, scope, step));
-    st_scope inner = open_scope(scope, path);
+    st_scope inner;
+    ST_TRY(open_scope(&inner, b, scope, path, ""));
     ST_TRY(expand_chain(b, frame, &inner, step->chain, value));
     set_label(b, step, path, *value);
     return STRATA_OK;
@@ -511,7 +520,7 @@ static strata_status expand_chain(st_build *b, const st_frame *frame, st_scope *
 }
 
 strata_status st_build_expand(st_build *b) {
-    st_scope scope = {.path = "", .outermost = ""};
+    st_scope scope = {.path = "", .outermost = "", .words = ""};
     int value = NONE;
     return expand_chain(b, NULL, &scope, b->tree->chain, &value);
 }

@@ -16,10 +16,12 @@ typedef struct st_state {
 
 typedef struct st_node {
     const st_op *op;
-    const char *path;  /* "layer1.0.conv2"; for nodes that do not count (input, merges, identity): "input", or the scope
-                          and the layer's word and a number that makes it unique: "layer1.0.add" */
-    const char *text;  /* "conv 5x5 6", values resolved, unwritten defaults left out */
-    const char *block; /* for folding: path of the outermost block call or labelled group it came from, or "" */
+    const char *path; /* "layer1.0.conv2"; for nodes that do not count (input, merges, identity): "input", or the scope
+                         and the layer's word and a number that makes it unique: "layer1.0.add" */
+    const char *text; /* "conv 5x5 6", values resolved, unwritten defaults left out */
+    const char
+        *scopes; /* for each scope of the path the word of the block that made it, "" for a group: ".bottleneck" */
+    const char *block;    /* for folding: path of the outermost block call or labelled group it came from, or "" */
     st_place place, call; /* in the text; the outermost block call that led here (source NULL: none) */
     int depth;            /* scopes around it */
     void *params;

@@ -49,6 +49,10 @@ static void add_range(st_text *text, const st_param_spec *spec) {
         add_words(text, spec->words);
         return;
     }
+    if (spec->kind == ST_PARAM_TEXT) {
+        st_text_add(text, "text in quotes");
+        return;
+    }
     st_lang_print_number(text, spec->minimum);
     st_text_add(text, spec->maximum < 1e15 ? " to " : " or more");
     if (spec->maximum < 1e15) {

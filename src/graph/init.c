@@ -3,6 +3,8 @@
  *
  * He et al. 2015, arXiv:1502.01852 (variance 2 / fan in) before a rectifier; Glorot, Bengio 2010 (2 / (fan in + fan
  * out)) elsewhere; LeCun et al. 1998 (1 / fan in) on request. A uniform distribution of variance v spans sqrt(3 v). */
+#include <string.h>
+
 #include "graph/build.h"
 
 /* ---- which ---- */
@@ -71,9 +73,23 @@ typedef struct draw {
     uint64_t seed, stream;
 } draw;
 
+/* The layer's REAL parameter of this name. */
+static double named_value(const st_node *node, const char *name) {
+    const st_param_spec *spec = node->op->params;
+    while (strcmp(spec->name, name) != 0) {
+        spec++;
+    }
+    double value;
+    memcpy(&value, (const char *)node->params + spec->offset, sizeof value);
+    return value;
+}
+
 static draw draw_of(const st_node *node, int state, uint64_t seed) {
     const st_state *tensor = &node->state[state];
     st_init init = tensor->init;
+    if (tensor->spec->init_value != NULL) {
+        return (draw){.constant = named_value(node, tensor->spec->init_value)};
+    }
     if (init == ST_INIT_ZERO || init == ST_INIT_ONE) {
         return (draw){.constant = init == ST_INIT_ONE ? 1 : 0};
     }

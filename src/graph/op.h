@@ -23,7 +23,8 @@ typedef enum st_param_kind {
     ST_PARAM_FLAG,   /* bool: yes, no */
     ST_PARAM_CHOICE, /* int: index of the word in `words`, "one|two|three" */
     ST_PARAM_SHAPE,  /* int64_t[3]: height x width x channels */
-    ST_PARAM_LIST    /* st_list: [1 2 3], or one number */
+    ST_PARAM_LIST,   /* st_list: [1 2 3], or one number */
+    ST_PARAM_TEXT    /* const char *: "in quotes", as long as the graph */
 } st_param_kind;
 
 typedef struct st_list {
@@ -66,11 +67,12 @@ typedef enum st_init {
 #define ST_INIT_WORDS "auto|he|he_uniform|xavier|xavier_uniform|lecun|lecun_uniform"
 
 typedef struct st_state_spec {
-    const char *name; /* "weight", "bias", "running_mean"; NULL ends the list */
-    bool is_trained;  /* has a gradient; otherwise a statistic that forward writes in training */
-    bool is_decayed;  /* weight decay applies */
-    bool is_shift;    /* a bias: comes in as the epilogue's shift, the layer itself does not add it */
-    st_init init;     /* what "auto" means when no init= parameter says otherwise */
+    const char *name;       /* "weight", "bias", "running_mean"; NULL ends the list */
+    bool is_trained;        /* has a gradient; otherwise a statistic that forward writes in training */
+    bool is_decayed;        /* weight decay applies */
+    bool is_shift;          /* a bias: comes in as the epilogue's shift, the layer itself does not add it */
+    st_init init;           /* what "auto" means when no init= parameter says otherwise */
+    const char *init_value; /* name of a REAL parameter: every element begins with its value; NULL: as `init` says */
 } st_state_spec;
 
 /* ---- shape inference ---- */
@@ -124,11 +126,15 @@ typedef struct st_view {
     int64_t pixel_stride; /* channels between neighbouring pixels; in LANES this times 16 elements */
 } st_view;
 
+/* The functions that a step can end with. A new one is a line here, v16_<name> and v16_<name>_backward in
+ * kernels/simd_math.h, and its layer in layers/activation.c. */
+#define ST_ACTIVATION_LIST(X) X(RELU, relu) X(TANH, tanh) X(SIGMOID, sigmoid) X(SCALED_TANH, scaled_tanh)
 typedef enum st_activation {
     ST_ACTIVATION_NONE,
-    ST_ACTIVATION_RELU,
-    ST_ACTIVATION_TANH,
-    ST_ACTIVATION_SIGMOID
+#define ST_ACTIVATION_MEMBER(NAME, name) ST_ACTIVATION_##NAME,
+    ST_ACTIVATION_LIST(ST_ACTIVATION_MEMBER)
+#undef ST_ACTIVATION_MEMBER
+        ST_ACTIVATION_COUNT
 } st_activation;
 
 /* What a step does to its result before it stores it: y = activation(fma(x, scale, shift) + residual). `scale` NULL: 1;
@@ -147,6 +153,7 @@ typedef struct st_run {
     int64_t step;          /* of the whole training: with the seed it decides dropout */
     const int32_t *labels; /* [n] */
     double label_smoothing;
+    bool is_trace; /* dropout is the identity and no running statistic moves */
 } st_run;
 
 /* One layer in one plan: the sizes it was prepared for. */
@@ -163,6 +170,8 @@ typedef struct st_site {
     const st_state_dims *state; /* [ST_OP_STATES] */
     const bool *din_needed;     /* [in_count], training */
     bool dstate_needed;         /* weights here are trained */
+    bool activates_backward;    /* dout is that behind the epilogue's rectifier. Behind a residual the layer writes over
+                                   it what counts: that is the residual's gradient, in the same memory */
     st_layout layout;
     bool frozen;        /* batch norm uses its stored statistics */
     uint64_t stream;    /* for draws: from the layer's path */
@@ -210,12 +219,18 @@ typedef struct st_phase {
 typedef struct st_impl {
     strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
     st_phase forward[ST_OP_PHASES];
-    st_phase backward[ST_OP_PHASES];            /* none: no gradient flows through */
-    bool (*serves)(const st_site *site);        /* NULL: any shape */
+    st_phase backward[ST_OP_PHASES];     /* none: no gradient flows through */
+    bool (*serves)(const st_site *site); /* NULL: any shape */
+    /* Writes `out` of one image (or block) as forward left it, from `in`, `kept` and the states, without a residual.
+     * The planner may then give the memory of `out` away between forward and backward. NULL: cannot. */
+    void (*again)(const st_call *call, int64_t item, void *thread_scratch);
     bool fuses_epilogue;                        /* honours call->epilogue, all of it */
     bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */
+    bool (*keeps)(const st_site *site);         /* true: here backward reads neither, but what is kept. NULL: no */
     bool is_in_place;                           /* forward may have out == in[0], backward din[0] == dout */
-    bool reads_strided, writes_strided;         /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
+    bool backward_in_place;                     /* backward may have din[0] == dout */
+    bool activates_backward;            /* a rectifier of its epilogue counts in backward without help: see st_site */
+    bool reads_strided, writes_strided; /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
     /* The order of a state's elements in memory. NULL: as published. Same number for every set of kernels. */
     size_t (*state_count)(const st_site *site, int state);
     void (*pack)(const st_site *site, int state, const st_real *published, st_real *native); /* padding: zeros */
@@ -223,17 +238,18 @@ typedef struct st_impl {
 } st_impl;
 
 typedef enum st_trait {
-    ST_OP_IS_INPUT = 1,               /* begins a net */
-    ST_OP_IS_LOSS = 2,                /* made by `output ... loss=`, not written as a layer */
-    ST_OP_IS_IDENTITY = 4,            /* always a view of its input */
-    ST_OP_IS_AFFINE = 8,              /* in inference one scale and shift for each channel: `fold` */
-    ST_OP_IS_TRAIN_ONLY = 16,         /* the identity in inference (dropout) */
-    ST_OP_IS_MERGE = 32,              /* takes lanes: add, concat; not counted in paths */
-    ST_OP_IS_ADD = 64,                /* can become an epilogue's residual */
-    ST_OP_IS_CONCAT = 128,            /* its inputs can be slices of its output */
-    ST_OP_IS_FLATTEN = 256,           /* needless before a layer that reads spatial values as flat */
-    ST_OP_GIVES_PROBABILITIES = 1024, /* softmax: not what a loss on logits takes */
-    ST_OP_TAKES_SPATIAL_AS_FLAT = 512 /* fc: published weights are in c, h, w order of the input */
+    ST_OP_IS_INPUT = 1,                /* begins a net */
+    ST_OP_IS_LOSS = 2,                 /* made by `output ... loss=`, not written as a layer */
+    ST_OP_IS_IDENTITY = 4,             /* always a view of its input */
+    ST_OP_IS_AFFINE = 8,               /* in inference one scale and shift for each channel: `fold` */
+    ST_OP_IS_TRAIN_ONLY = 16,          /* the identity in inference (dropout) */
+    ST_OP_IS_MERGE = 32,               /* takes lanes: add, concat; not counted in paths */
+    ST_OP_IS_ADD = 64,                 /* can become an epilogue's residual */
+    ST_OP_IS_CONCAT = 128,             /* its inputs can be slices of its output */
+    ST_OP_IS_FLATTEN = 256,            /* needless before a layer that reads spatial values as flat */
+    ST_OP_TAKES_SPATIAL_AS_FLAT = 512, /* fc: published weights are in c, h, w order of the input */
+    ST_OP_GIVES_PROBABILITIES = 1024,  /* softmax: not what a loss on logits takes */
+    ST_OP_IS_VIEW_OF_EQUAL = 2048      /* a view of its input where the output has the same size */
 } st_trait;
 
 typedef struct st_op {

@@ -98,10 +98,8 @@ typedef struct st_brgemm_weights {
 
 /* ---- image lanes: lanes.inc ---- */
 
-/* A convolution of one block of 16 images. x of tap (r, s) and output (p, q) is x_pixel * ((p * stride_h + r *
- * dilation_h) * w + q * stride_w + s * dilation_w) elements from the start: padding must lie in memory. Only
- * lanes_conv_data, whose dx has none, looks at h and the padding. Weights: [groups][blocks of 64 c][r][s][c of the
- * block][k]. */
+/* A convolution of one block of 16 images. x (or dx) is h x w, padding does not lie in memory. Weights: [groups][blocks
+ * of 64 c][r][s][c of the block][k]. */
 typedef struct st_lanes_conv {
     int64_t c, k, groups; /* c, k: of one group */
     int64_t r, s, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -123,13 +121,61 @@ typedef struct st_lanes_loss {
     st_real smoothing;
 } st_lanes_loss;
 
-/* Scratch of lanes_conv and lanes_conv_data in bytes; of lanes_conv_weights in elements: a vector for each weight and
- * output of a group, and packed rows of dy. That of lanes_fc has 16 * width elements. */
-enum { ST_LANES_L1_COUNT = 8 * 1024 }; /* numbers that a loop may use over and over: 32 KiB of floats */
-#define ST_LANES_CHAIN_BYTES(conv) ((size_t)((conv)->c * (conv)->r * (conv)->s) * sizeof(int64_t))
-#define ST_LANES_TAPS_BYTES(conv) ((size_t)((conv)->h * ((conv)->r + 1) + (conv)->s + 1) * 3 * sizeof(int64_t))
-#define ST_LANES_SUMS_COUNT(conv)                                                                                      \
-    ((size_t)(((conv)->c * (conv)->r * (conv)->s + 1) * (conv)->k + 6 * (conv)->q) * ST_LANES + ST_LANES_L1_COUNT)
+enum {
+    ST_LANES_L1_COUNT = 8 * 1024,    /* numbers that a loop may use over and over: 32 KiB of floats */
+    ST_LANES_BAND_COUNT = 64 * 1024, /* and 256 KiB, of L2 */
+    ST_LANES_TILE_COUNT = 6 * 6      /* most sums of a tile, of 16 images each */
+};
+
+/* Rows of x under `rows` rows of outputs. */
+static inline int64_t st_lanes_x_rows(const st_lanes_conv *conv, int64_t rows) {
+    return (rows - 1) * conv->stride_h + (conv->r - 1) * conv->dilation_h + 1;
+}
+
+/* Rows of outputs for which lanes_conv copies x with its padding at once. */
+static inline bool st_lanes_is_padded(const st_lanes_conv *conv) {
+    return conv->pad_top > 0 || conv->pad_left > 0 || st_lanes_x_rows(conv, conv->p) - conv->pad_top > conv->h ||
+           (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1 - conv->pad_left > conv->w;
+}
+static inline int64_t st_lanes_conv_rows(const st_lanes_conv *conv) {
+    int64_t columns = (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1, rows = conv->p;
+    while (rows > 1 &&
+           st_lanes_x_rows(conv, rows) * columns * conv->c * conv->groups * ST_LANES > ST_LANES_BAND_COUNT) {
+        rows--;
+    }
+    return rows;
+}
+
+/* Rows of outputs that lanes_conv_weights takes at once, in equal parts. */
+static inline int64_t st_lanes_band_rows(const st_lanes_conv *conv) {
+    int64_t row = (conv->stride_h * (conv->w + conv->s) * 4 + conv->q * 6) * ST_LANES;
+    int64_t most = 3 * ST_LANES_L1_COUNT / 2 / row, bands = most < 1 ? conv->p : (conv->p + most - 1) / most;
+    return (conv->p + bands - 1) / bands;
+}
+
+/* Weights as lanes_conv packs them, in whole lines. */
+static inline int64_t st_lanes_packed_count(const st_lanes_conv *conv) {
+    return (conv->groups * conv->c * conv->r * conv->s * conv->k + ST_LANES - 1) / ST_LANES * ST_LANES;
+}
+
+/* Scratch in bytes of lanes_conv and lanes_conv_data, and in elements of lanes_conv_weights. */
+static inline size_t st_lanes_conv_bytes(const st_lanes_conv *conv) {
+    int64_t columns = (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1;
+    int64_t copied = st_lanes_is_padded(conv) ? st_lanes_x_rows(conv, st_lanes_conv_rows(conv)) * columns : 0;
+    return (size_t)(copied * conv->c * conv->groups * ST_LANES + st_lanes_packed_count(conv)) * sizeof(st_real) +
+           (size_t)((conv->c + ST_BLOCK_C - 1) / ST_BLOCK_C * conv->r * conv->s) * 3 * sizeof(int64_t);
+}
+static inline size_t st_lanes_data_bytes(const st_lanes_conv *conv) {
+    int64_t runs = (conv->k + ST_BLOCK_C - 1) / ST_BLOCK_C * conv->r * conv->s;
+    int64_t taps = conv->h * conv->r + conv->w * conv->s;
+    return (size_t)(3 * runs + 4 * (conv->h + conv->w + taps)) * sizeof(int64_t);
+}
+static inline size_t st_lanes_weights_count(const st_lanes_conv *conv) {
+    int64_t rows = st_lanes_band_rows(conv), taps = conv->r * conv->s;
+    int64_t columns = (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1;
+    int64_t vectors = conv->k + rows * conv->q * conv->k + st_lanes_x_rows(conv, rows) * columns * 6;
+    return (size_t)((vectors + conv->c * taps * conv->k) * ST_LANES + ST_LANES_TILE_COUNT * taps);
+}
 
 /* lanes_conv, lanes_conv_data, lanes_conv_weights: y, dx, and dw, db (NULL: none) of one block; the last two unflushed.
  * lanes_sum(parts, stride, blocks, to, count): to[i] = the sum of parts[b * stride + i] over the blocks, as a tree.
@@ -172,6 +218,7 @@ typedef struct st_apply {
     int64_t in_stride, residual_stride, out_stride;
     const st_real *scale, *shift; /* [channels]; scale NULL: 1, shift NULL: 0 */
     st_activation activation;
+    bool streams; /* whole lines of `out` go past the caches; the caller calls `fence` */
 } st_apply;
 
 /* g = dout * activation'(...), told from the activation's result `out`; then target (+)= g. `target` may be `dout`. */
@@ -204,16 +251,41 @@ typedef struct st_pool {
     bool is_adaptive;
 } st_pool;
 
-/* Batch normalization backward: din (+)= fma(a, dout, fma(b, in - mean, c)), all but in and dout [channels]. */
+/* Batch normalization backward: din (+)= fma(a, dout, fma(b, in - mean, c)), all but in and dout [channels]. With a
+ * rectifier behind the layer dout counts where its result is above 0, which is told from fma(in, scale, shift); or from
+ * `out`: norm_sums then writes what counts over dout, and norm_backward takes dout as it is. */
 typedef struct st_norm_backward {
     int64_t rows, channels;
     int lanes;
-    const st_real *in, *dout;
-    st_real *din;
+    const st_real *in;
+    st_real *dout, *din; /* may be the same */
     int64_t in_stride, dout_stride, din_stride;
     const st_real *a, *b, *c, *mean;
-    bool add;
+    const st_real *scale, *shift; /* NULL: no rectifier, or `out` */
+    const st_real *out;           /* norm_sums; NULL: no rectifier, or `scale` */
+    int64_t out_stride;
+    bool add, streams; /* streams: whole lines of din go past the caches; the caller calls `fence` */
 } st_norm_backward;
+
+/* Local response normalization over the channels of each row. out = in * s^-beta, s = k + alpha * (sum of the squares
+ * of the `size` channels around); backward: out is the gradient of `in`. */
+typedef struct st_lrn {
+    int64_t rows, channels;
+    int lanes;
+    int size; /* odd */
+    st_real alpha, beta, k;
+    const st_real *in, *dout; /* dout: backward alone */
+    st_real *out;
+    int64_t in_stride, dout_stride, out_stride;
+    st_real *scratch; /* ST_LRN_SCRATCH_COUNT elements, on 64 bytes */
+    bool add;         /* backward: to what is there */
+} st_lrn;
+
+/* width: elements of a row; margin: size / 2 channels. A strip of pixels with margins, three times: all in L1 if it
+ * can. */
+enum { ST_LRN_STRIP = 1024 };
+#define ST_LRN_PITCH(width, margin) (((margin) + 15) / 16 * 32 + ((width) + 15) / 16 * 16)
+#define ST_LRN_SCRATCH_COUNT(width, margin) ((size_t)(3 * (ST_LRN_STRIP + ST_LRN_PITCH(width, margin))))
 
 /* d = g + weight_decay * w; buffer = momentum * buffer + d (first step: d); w -= learning_rate * (nesterov: d +
  * momentum * buffer, else buffer). As torch.optim.SGD. */
@@ -229,10 +301,11 @@ typedef struct st_adamw {
     st_real keep, step, root, beta1, beta2, epsilon;
 } st_adamw;
 
-/* mask(out, in, mask, scale, count, add): out (+)= in * mask * scale, mask of zeros and ones.
+/* maxpool_index notes where in its window each maximum stands, for maxpool_index_backward; windows of at most 256 that
+ * are not adaptive. mask(out, in, mask, scale, count, add): out (+)= in * mask * scale, mask of zeros and ones.
  * moments(mean, squares, in, stride, rows, width): of each column; squares: sum of (x - mean)^2. Parts of 64 rows,
- * merged in a chain (Chan, Golub, LeVeque 1979). moments_backward(sums, products, dout, dout_stride, in, in_stride,
- * mean, rows, width, lanes): of each column the sums of dout and of dout * (in - mean[channel]). Chains of 64 rows,
+ * merged in a chain (Chan, Golub, LeVeque 1979). norm_sums(work, sums, products): of each
+ * column the sums of dout and of dout * (in - mean[channel]). Chains of 64 rows,
  * then a chain of the chains. softmax, softmax_backward: over the channels of each row; sums in 16 virtual lanes (rule
  * 6), in LANES one chain. cross_entropy(rank, logits, classes, label, smoothing): the loss; *rank: how many classes
  * score above the label. cross_entropy_backward(gradient, add, logits, classes, label, smoothing, weight): gradient
@@ -246,14 +319,17 @@ typedef struct st_adamw {
     X(maxpool, void, (const st_pool *pool, st_real *out, const st_real *in))                                           \
     X(maxpool_backward, void,                                                                                          \
       (const st_pool *pool, st_real *din, const st_real *dout, const st_real *in, const st_real *out, bool add))       \
+    X(maxpool_index, void, (const st_pool *pool, st_real *out, uint8_t *index, const st_real *in))                     \
+    X(maxpool_index_backward, void,                                                                                    \
+      (const st_pool *pool, st_real *din, const st_real *dout, const uint8_t *index, bool add, bool streams))          \
     X(avgpool, void, (const st_pool *pool, st_real *out, const st_real *in))                                           \
     X(avgpool_backward, void, (const st_pool *pool, st_real *din, const st_real *dout, bool add))                      \
     X(moments, void,                                                                                                   \
       (st_real * mean, st_real * squares, const st_real *in, int64_t stride, int64_t rows, int64_t width))             \
-    X(moments_backward, void,                                                                                          \
-      (st_real * sums, st_real * products, const st_real *dout, int64_t dout_stride, const st_real *in,                \
-       int64_t in_stride, const st_real *mean, int64_t rows, int64_t width, int lanes))                                \
+    X(norm_sums, void, (const st_norm_backward *work, st_real *sums, st_real *products))                               \
     X(norm_backward, void, (const st_norm_backward *work))                                                             \
+    X(lrn, void, (const st_lrn *work))                                                                                 \
+    X(lrn_backward, void, (const st_lrn *work))                                                                        \
     X(softmax, void,                                                                                                   \
       (st_real * out, int64_t out_stride, const st_real *in, int64_t in_stride, int64_t rows, int64_t channels,        \
        int lanes))                                                                                                     \

@@ -60,6 +60,13 @@ static inline v16 v16_from_u8(const uint8_t *from) {
                  _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
 }
 
+static inline void v16_to_u8(uint8_t *to, v16 a) {
+    __m256i words = _mm256_packus_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+    __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+    _mm_storeu_si128((__m128i *)(void *)to, bytes);
+}
+
 /* ---- arithmetic ---- */
 
 static inline v16 v16_add(v16 a, v16 b) {

@@ -49,6 +49,10 @@ static inline v16 v16_from_u8(const uint8_t *from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)from)));
 }
 
+static inline void v16_to_u8(uint8_t *to, v16 a) {
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+
 /* ---- arithmetic ---- */
 
 static inline v16 v16_add(v16 a, v16 b) {

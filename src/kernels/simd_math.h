@@ -1,6 +1,7 @@
 /* simd_math.h: exp, log, tanh and sigmoid of sixteen numbers. Written once on the functions of simd_<isa>.h, so each
  * set gives the same bits: only fma, add, multiply, divide and moves of bits. Polynomials: Remez exchange, own
- * coefficients. Worst errors over all floats (tests/sweep_elementwise.c): exp 1.1 ULP, log 1.0, tanh 2.4, sigmoid 2.5.
+ * coefficients. Worst errors over all floats (tests/sweep_elementwise.c): exp 1.1 ULP, log 1.0, tanh 2.4, sigmoid 2.5,
+ * scaled tanh 3.5.
  *
  * Include after simd_<isa>.h. In double, which only tests use, libm does it. */
 #ifndef ST_SIMD_MATH_H
@@ -114,36 +115,57 @@ static inline v16 v16_log(v16 x) {
 
 #endif
 
+/* ---- activations: y = f(x), and f'(x) times a gradient, told from y ---- */
+
+static inline v16 v16_relu(v16 x) {
+    return v16_max(v16_zero(), x); /* NaN stays NaN */
+}
+static inline v16 v16_relu_backward(v16 gradient, v16 y) {
+    return v16_select(v16_gt(y, v16_zero()), gradient, v16_zero());
+}
+
+static inline v16 v16_tanh_backward(v16 gradient, v16 y) {
+    return v16_mul(gradient, v16_fnma(y, y, v16_set1(1)));
+}
+
 static inline v16 v16_sigmoid(v16 x) {
     v16 one = v16_set1(1);
     return v16_div(one, v16_add(one, v16_exp(v16_neg(x))));
+}
+static inline v16 v16_sigmoid_backward(v16 gradient, v16 y) {
+    return v16_mul(gradient, v16_fnma(y, y, y));
+}
+
+/* y = a tanh(2 x / 3), y' = 2 a / 3 - 2 / (3 a) y^2 */
+static const double scaled_tanh_size = 1.7159;
+static inline v16 v16_scaled_tanh(v16 x) {
+    return v16_mul(v16_set1((st_real)scaled_tanh_size), v16_tanh(v16_mul(v16_set1((st_real)(2 / 3.0)), x)));
+}
+static inline v16 v16_scaled_tanh_backward(v16 gradient, v16 y) {
+    v16 most = v16_set1((st_real)(2 * scaled_tanh_size / 3)), share = v16_set1((st_real)(2 / (3 * scaled_tanh_size)));
+    return v16_mul(gradient, v16_fnma(v16_mul(share, y), y, most));
 }
 
 /* Always with a constant `activation`, or one that a loop does not change. */
 static inline v16 v16_activate(v16 x, st_activation activation) {
     switch (activation) {
-    case ST_ACTIVATION_RELU:
-        return v16_max(v16_zero(), x); /* NaN stays NaN */
-    case ST_ACTIVATION_TANH:
-        return v16_tanh(x);
-    case ST_ACTIVATION_SIGMOID:
-        return v16_sigmoid(x);
-    case ST_ACTIVATION_NONE:
+#define ACTIVATE(NAME, name)                                                                                           \
+    case ST_ACTIVATION_##NAME:                                                                                         \
+        return v16_##name(x);
+        ST_ACTIVATION_LIST(ACTIVATE)
+#undef ACTIVATE
     default:
         return x;
     }
 }
 
-/* The derivative times `gradient`, told from y = activation(x). */
 static inline v16 v16_activate_backward(v16 gradient, v16 y, st_activation activation) {
     switch (activation) {
-    case ST_ACTIVATION_RELU:
-        return v16_select(v16_gt(y, v16_zero()), gradient, v16_zero());
-    case ST_ACTIVATION_TANH:
-        return v16_mul(gradient, v16_fnma(y, y, v16_set1(1)));
-    case ST_ACTIVATION_SIGMOID:
-        return v16_mul(gradient, v16_fnma(y, y, y));
-    case ST_ACTIVATION_NONE:
+#define ACTIVATE_BACKWARD(NAME, name)                                                                                  \
+    case ST_ACTIVATION_##NAME:                                                                                         \
+        return v16_##name##_backward(gradient, y);
+        ST_ACTIVATION_LIST(ACTIVATE_BACKWARD)
+#undef ACTIVATE_BACKWARD
     default:
         return gradient;
     }

@@ -118,6 +118,13 @@ static inline v16 v16_from_u8(const uint8_t *from) {
     return out;
 }
 
+/* Whole numbers from 0 to 255. */
+static inline void v16_to_u8(uint8_t *to, v16 a) {
+    ST_EACH_LANE {
+        to[i] = (uint8_t)a.lane[i];
+    }
+}
+
 /* ---- arithmetic ---- */
 
 static inline v16 v16_add(v16 a, v16 b) {

@@ -204,7 +204,9 @@ static strata_status head_comment(const char **out, st_arena *arena, const st_so
     return STRATA_OK;
 }
 
-static strata_status parse_source(const st_tree **out, st_arena *arena, const st_source *source, strata_error *err) {
+/* `zoo_name`: what the network is called, wherever its text stands; NULL: as the text says. */
+static strata_status parse_source(const st_tree **out, st_arena *arena, const st_source *source, const char *zoo_name,
+                                  strata_error *err) {
     st_files files;
     st_tree *tree;
     *out = NULL;
@@ -214,7 +216,7 @@ static strata_status parse_source(const st_tree **out, st_arena *arena, const st
     *tree = (st_tree){.lets = files.lets,
                       .blocks = files.blocks,
                       .freezes = files.freezes,
-                      .network = files.network,
+                      .network = files.network != NULL && zoo_name != NULL ? zoo_name : files.network,
                       .network_place = files.network_place,
                       .chain = files.chain,
                       .source = source};
@@ -255,20 +257,20 @@ strata_status st_lang_load(const st_tree **out, st_arena *arena, const char *nam
     *out = NULL;
     if (is_path) {
         ST_TRY(disk_source(&source, arena, name_or_path, err));
-        return parse_source(out, arena, source, err);
+        return parse_source(out, arena, source, NULL, err);
     }
     ST_TRY(st_arena_printf(&path, arena, err, "%s.net", name_or_path));
     const st_zoo_file *file = st_zoo_find(path);
     if (file != NULL) {
         ST_TRY(zoo_source(&source, arena, file, err));
-        return parse_source(out, arena, source, err);
+        return parse_source(out, arena, source, file->name, err);
     }
     strata_status status = length == 0 ? STRATA_MISSING : disk_source(&source, arena, name_or_path, err);
     if (status == STRATA_MISSING) {
         return unknown_net(arena, name_or_path, err);
     }
     ST_TRY(status);
-    return parse_source(out, arena, source, err);
+    return parse_source(out, arena, source, NULL, err);
 }
 
 strata_status st_lang_parse(const st_tree **out, st_arena *arena, const char *name, const char *text, size_t length,
@@ -280,7 +282,7 @@ strata_status st_lang_parse(const st_tree **out, st_arena *arena, const char *na
                ST_LANG_TEXT_LIMIT, length);
     ST_TRY(st_arena_text(&copy, arena, text, length, err));
     ST_TRY(new_source(&source, arena, name, copy, length, true, err));
-    return parse_source(out, arena, source, err);
+    return parse_source(out, arena, source, NULL, err);
 }
 
 /* A text from the command line. */

@@ -1,5 +1,5 @@
-/* relu, tanh, sigmoid: functions of each element. The plan fuses them into the layer before where it can; what stands
- * here runs where it cannot. Backward needs only the result: the derivatives are y > 0, 1 - y^2, y (1 - y). */
+/* relu, tanh, sigmoid, scaled_tanh: functions of each element. The plan fuses them into the layer before where it can;
+ * what stands here runs where it cannot. Backward needs only the result: kernels/simd_math.h has the derivatives. */
 #include "layers/layers.h"
 
 static strata_status shape(st_infer *in, strata_error *err) {
@@ -19,36 +19,57 @@ static void backward_as(const st_call *call, int64_t item, st_activation activat
     }
 }
 
-static int64_t count_of(const st_call *call) {
-    return call->run->n * call->out.dims.h * call->out.dims.w * call->out.dims.c;
-}
-
-/* ---- relu ---- */
-
-static void relu_forward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    forward_as(call, item, ST_ACTIVATION_RELU);
-}
-
-static void relu_backward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    backward_as(call, item, ST_ACTIVATION_RELU);
-}
-
-static void relu_reference(const st_call *call) {
+static void reference_as(const st_call *call, double (*function)(double)) {
+    int64_t count = call->run->n * call->out.dims.h * call->out.dims.w * call->out.dims.c;
     const st_real *x = call->in[0].data;
     st_real *y = call->out.data;
-    for (int64_t i = 0; i < count_of(call); i++) {
-        y[i] = x[i] > 0 ? x[i] : 0;
+    for (int64_t i = 0; i < count; i++) {
+        y[i] = (st_real)function((double)x[i]);
     }
 }
 
-static const st_impl relu_impl = {.forward = {{.run = relu_forward, .by_image = true}},
-                                  .backward = {{.run = relu_backward, .by_image = true}},
-                                  .backward_reads_out = true,
-                                  .is_in_place = true,
-                                  .reads_strided = true,
-                                  .writes_strided = true};
+/* ---- the functions by their definition ---- */
+
+static double relu_of(double x) {
+    return x > 0 ? x : 0;
+}
+
+static double tanh_of(double x) {
+    double e = st_exp(-2 * (x < 0 ? -x : x)), size = (1 - e) / (1 + e);
+    return x < 0 ? -size : size;
+}
+
+static double sigmoid_of(double x) {
+    return 1 / (1 + st_exp(-x));
+}
+
+static double scaled_tanh_of(double x) {
+    return 1.7159 * tanh_of(2 * x / 3);
+}
+
+/* ---- one implementation each ---- */
+
+#define ACTIVATION_LAYER(NAME, name)                                                                                   \
+    static void name##_forward(const st_call *call, int64_t item, void *scratch) {                                     \
+        (void)scratch;                                                                                                 \
+        forward_as(call, item, ST_ACTIVATION_##NAME);                                                                  \
+    }                                                                                                                  \
+    static void name##_backward(const st_call *call, int64_t item, void *scratch) {                                    \
+        (void)scratch;                                                                                                 \
+        backward_as(call, item, ST_ACTIVATION_##NAME);                                                                 \
+    }                                                                                                                  \
+    static void name##_reference(const st_call *call) {                                                                \
+        reference_as(call, name##_of);                                                                                 \
+    }                                                                                                                  \
+    static const st_impl name##_impl = {.forward = {{.run = name##_forward, .by_image = true}},                        \
+                                        .backward = {{.run = name##_backward, .by_image = true}},                      \
+                                        .backward_reads_out = true,                                                    \
+                                        .is_in_place = true,                                                           \
+                                        .reads_strided = true,                                                         \
+                                        .writes_strided = true};
+ST_ACTIVATION_LIST(ACTIVATION_LAYER)
+
+/* ---- what the layers say of themselves ---- */
 
 const st_op st_op_relu = {
     .name = "relu",
@@ -67,35 +88,6 @@ const st_op st_op_relu = {
     .reference = relu_reference,
 };
 
-/* ---- tanh ---- */
-
-static void tanh_forward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    forward_as(call, item, ST_ACTIVATION_TANH);
-}
-
-static void tanh_backward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    backward_as(call, item, ST_ACTIVATION_TANH);
-}
-
-static void tanh_reference(const st_call *call) {
-    const st_real *x = call->in[0].data;
-    st_real *y = call->out.data;
-    for (int64_t i = 0; i < count_of(call); i++) {
-        double e = st_exp(-2 * (x[i] < 0 ? -(double)x[i] : (double)x[i]));
-        double size = (1 - e) / (1 + e);
-        y[i] = (st_real)(x[i] < 0 ? -size : size);
-    }
-}
-
-static const st_impl tanh_impl = {.forward = {{.run = tanh_forward, .by_image = true}},
-                                  .backward = {{.run = tanh_backward, .by_image = true}},
-                                  .backward_reads_out = true,
-                                  .is_in_place = true,
-                                  .reads_strided = true,
-                                  .writes_strided = true};
-
 const st_op st_op_tanh = {
     .name = "tanh",
     .summary = "hyperbolic tangent, -1 to 1",
@@ -103,7 +95,7 @@ const st_op st_op_tanh = {
     .examples = "input 5x7x3, tanh\n"
                 "input 6x6x1, conv 3x3 6 pad=1, tanh\n"
                 "input 1x1x40, tanh\n",
-    .notes = "LeNet-5's function here; the paper scales it: 1.7159 tanh(2x / 3).",
+    .notes = "LeNet-5's function as it is taught today; the paper's own is scaled_tanh.",
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
@@ -113,32 +105,24 @@ const st_op st_op_tanh = {
     .reference = tanh_reference,
 };
 
-/* ---- sigmoid ---- */
-
-static void sigmoid_forward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    forward_as(call, item, ST_ACTIVATION_SIGMOID);
-}
-
-static void sigmoid_backward(const st_call *call, int64_t item, void *scratch) {
-    (void)scratch;
-    backward_as(call, item, ST_ACTIVATION_SIGMOID);
-}
-
-static void sigmoid_reference(const st_call *call) {
-    const st_real *x = call->in[0].data;
-    st_real *y = call->out.data;
-    for (int64_t i = 0; i < count_of(call); i++) {
-        y[i] = (st_real)(1 / (1 + st_exp(-(double)x[i])));
-    }
-}
-
-static const st_impl sigmoid_impl = {.forward = {{.run = sigmoid_forward, .by_image = true}},
-                                     .backward = {{.run = sigmoid_backward, .by_image = true}},
-                                     .backward_reads_out = true,
-                                     .is_in_place = true,
-                                     .reads_strided = true,
-                                     .writes_strided = true};
+const st_op st_op_scaled_tanh = {
+    .name = "scaled_tanh",
+    .summary = "1.7159 tanh(2 x / 3): 1 at 1, -1 at -1",
+    .source = "LeCun, Bottou, Bengio, Haffner 1998, section II.B and appendix A; LeCun, Bottou, Orr, Mueller 1998,\n"
+              "\"Efficient BackProp\", section 4.4",
+    .examples = "input 5x7x3, scaled_tanh\n"
+                "input 6x6x1, conv 3x3 6 pad=1, scaled_tanh\n"
+                "input 1x1x37, fc 20, scaled_tanh\n",
+    .notes = "Targets of 1 and -1 lie where it bends most, so they do not drive weights to infinity, and numbers of\n"
+             "variance 1 keep about that. The 1998 LeNet-5's function.",
+    .init_param_offset = -1,
+    .in_min = 1,
+    .in_max = 1,
+    .activation = ST_ACTIVATION_SCALED_TANH,
+    .shape = shape,
+    .impl = {[ST_LAYOUT_NHWC] = &scaled_tanh_impl, [ST_LAYOUT_LANES] = &scaled_tanh_impl},
+    .reference = scaled_tanh_reference,
+};
 
 const st_op st_op_sigmoid = {
     .name = "sigmoid",

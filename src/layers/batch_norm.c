@@ -10,7 +10,7 @@
 #include "layers/layers.h"
 
 typedef struct bn_params {
-    double eps, momentum;
+    double eps, momentum, scale;
 } bn_params;
 
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
@@ -26,15 +26,15 @@ static strata_status shape(st_infer *in, strata_error *err) {
     for (int i = 0; i < ST_OP_STATES; i++) {
         in->state[i] = (st_state_dims){.rank = 1, .dims = {in->in[0].c}, .fan_in = in->in[0].c, .fan_out = in->in[0].c};
     }
-    in->multiply_adds = in->in[0].h * in->in[0].w * in->in[0].c;
+    in->multiply_adds = 0; /* published counts leave it out: at inference it is folded into the layer before it */
     return STRATA_OK;
 }
 
 /* ---- scratch ---- */
 
-/* In `shared`: four numbers for each channel, then two for each channel of each image. */
+/* In `shared`: three numbers for each channel, then two for each channel of each image. */
 typedef struct scratch {
-    st_real *channel[4]; /* [c]: forward scale, shift; backward a, b, c */
+    st_real *channel[3]; /* [c]: backward a, b, c */
     st_real *image[2];   /* [n][c]: mean and squares; sums and products */
 } scratch;
 
@@ -46,7 +46,7 @@ static scratch scratch_of(const st_call *call) {
     int64_t c = call->out.dims.c;
     scratch at;
     st_real *next = call->shared;
-    for (int i = 0; i < 4; i++, next += c) {
+    for (int i = 0; i < 3; i++, next += c) {
         at.channel[i] = next;
     }
     for (int i = 0; i < 2; i++, next += c * padded_images(call->site->batch)) {
@@ -57,10 +57,10 @@ static scratch scratch_of(const st_call *call) {
 
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     size_t c = (size_t)site->out.c, images = (size_t)padded_images(site->batch), count;
-    ST_FAIL_IF(!st_size_mul(2 * images + 4, c, &count) || !st_size_mul(count, sizeof(st_real), &needs->shared_bytes),
+    ST_FAIL_IF(!st_size_mul(2 * images + 3, c, &count) || !st_size_mul(count, sizeof(st_real), &needs->shared_bytes),
                err, STRATA_MEMORY, "batch normalization of %lld channels and %lld images needs too much memory",
                (long long)site->out.c, (long long)site->batch);
-    needs->kept_bytes = 2 * c * sizeof(st_real);
+    needs->kept_bytes = 4 * c * sizeof(st_real); /* mean and 1 / deviation of the batch; scale and shift */
     needs->thread_bytes = site->layout == ST_LAYOUT_LANES ? 2 * c * ST_LANES * sizeof(st_real) : 0;
     return STRATA_OK;
 }
@@ -149,6 +149,9 @@ static void batch_statistics(const st_call *call, int64_t begin, int64_t end) {
         double unbiased = all.count > 1 ? all.squares / (all.count - 1) : 0;
         mean[i] = (st_real)all.mean;
         inverse[i] = (st_real)(1 / st_sqrt(variance + params->eps));
+        if (call->run->is_trace) {
+            continue;
+        }
         st_real *running_mean = call->state[RUNNING_MEAN] + i, *running_var = call->state[RUNNING_VAR] + i;
         *running_mean = (st_real)average(*running_mean, all.mean, params->momentum);
         *running_var = (st_real)average(*running_var, unbiased, params->momentum);
@@ -170,27 +173,37 @@ static void fold(const st_site *site, st_real *const *state, const st_real *shif
     fold_channels(site->params, state, shift_in, scale, shift, 0, site->out.c);
 }
 
-static void channel_factors(const st_call *call, int64_t block, void *thread_scratch) {
-    (void)thread_scratch;
-    scratch at = scratch_of(call);
-    int64_t c = call->out.dims.c, begin = block * CHANNEL_BLOCK, end = block_end(call, block);
+/* The layer in training as scale and shift, from the batch's statistics in `kept` (frozen: from the stored ones). */
+static void scale_channels(const st_call *call, st_real *scale, st_real *shift, int64_t begin, int64_t end) {
     if (!uses_batch(call)) {
-        fold_channels(call->site->params, call->state, NULL, at.channel[0], at.channel[1], begin, end);
+        fold_channels(call->site->params, call->state, NULL, scale, shift, begin, end);
         return;
     }
-    batch_statistics(call, begin, end);
-    const st_real *mean = call->kept, *inverse = mean + c;
+    const st_real *mean = call->kept, *inverse = mean + call->out.dims.c;
     for (int64_t i = begin; i < end; i++) {
         double factor = (double)call->state[WEIGHT][i] * (double)inverse[i];
-        at.channel[0][i] = (st_real)factor;
-        at.channel[1][i] = (st_real)((double)call->state[BIAS][i] - (double)mean[i] * factor);
+        scale[i] = (st_real)factor;
+        shift[i] = (st_real)((double)call->state[BIAS][i] - (double)mean[i] * factor);
     }
+}
+
+/* The layer as scale and shift, for backward too. */
+static st_real *scale_of(const st_call *call) {
+    return (st_real *)call->kept + 2 * call->out.dims.c;
+}
+
+static void channel_factors(const st_call *call, int64_t block, void *thread_scratch) {
+    (void)thread_scratch;
+    int64_t begin = block * CHANNEL_BLOCK, end = block_end(call, block);
+    if (uses_batch(call)) {
+        batch_statistics(call, begin, end);
+    }
+    scale_channels(call, scale_of(call), scale_of(call) + call->out.dims.c, begin, end);
 }
 
 static void normalize(const st_call *call, int64_t item, void *thread_scratch) {
     (void)thread_scratch;
-    scratch at = scratch_of(call);
-    st_epilogue own = {.scale = at.channel[0], .shift = at.channel[1]};
+    st_epilogue own = {.scale = scale_of(call), .shift = scale_of(call) + call->out.dims.c};
     if (call->epilogue.scale == NULL && call->epilogue.shift == NULL) {
         own.residual = call->epilogue.residual;
         own.activation = call->epilogue.activation;
@@ -201,30 +214,58 @@ static void normalize(const st_call *call, int64_t item, void *thread_scratch) {
     }
 }
 
+static void normalize_again(const st_call *call, int64_t item, void *thread_scratch) {
+    (void)thread_scratch;
+    st_epilogue own = {
+        .scale = scale_of(call), .shift = scale_of(call) + call->out.dims.c, .activation = call->epilogue.activation};
+    st_item_apply(call, &call->out, &call->in[0], &own, item);
+}
+
 /* ---- backward ---- */
 
 static const st_real *centre_of(const st_call *call) {
     return uses_batch(call) ? call->kept : call->state[RUNNING_MEAN];
 }
 
+/* What both passes over the pixels of an item read. */
+static st_norm_backward work_of(const st_call *call, int64_t item) {
+    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item);
+    st_norm_backward work = {.rows = x.rows,
+                             .channels = call->out.dims.c,
+                             .lanes = call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1,
+                             .in = x.data,
+                             .dout = dy.data,
+                             .in_stride = x.stride,
+                             .dout_stride = dy.stride,
+                             .mean = centre_of(call)};
+    bool is_gated = call->site->activates_backward && call->epilogue.activation != ST_ACTIVATION_NONE;
+    if (is_gated && call->epilogue.residual.data == NULL) {
+        work.scale = scale_of(call);
+        work.shift = work.scale + work.channels;
+    } else if (is_gated) {
+        st_span y = st_span_of(&call->out, item);
+        work.out = y.data;
+        work.out_stride = y.stride;
+    }
+    return work;
+}
+
 static void image_sums(const st_call *call, int64_t item, void *thread_scratch) {
     bool is_needed = uses_batch(call) || call->dstate[WEIGHT] != NULL || call->dstate[BIAS] != NULL;
-    if (!is_needed) {
+    st_norm_backward work = work_of(call, item);
+    if (!is_needed && work.out == NULL) {
         return;
     }
     scratch at = scratch_of(call);
     int64_t c = call->out.dims.c;
-    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item);
     const st_kernels *kernels = call->site->kernels;
     if (call->out.layout == ST_LAYOUT_LANES) {
         st_real *sums = thread_scratch, *products = sums + c * ST_LANES;
-        kernels->moments_backward(sums, products, dy.data, dy.stride, x.data, x.stride, centre_of(call), x.rows,
-                                  x.width, ST_LANES);
+        kernels->norm_sums(&work, sums, products);
         scatter(call, at.image[0], sums, item);
         scatter(call, at.image[1], products, item);
     } else {
-        kernels->moments_backward(at.image[0] + item * c, at.image[1] + item * c, dy.data, dy.stride, x.data, x.stride,
-                                  centre_of(call), x.rows, x.width, 1);
+        kernels->norm_sums(&work, at.image[0] + item * c, at.image[1] + item * c);
     }
 }
 
@@ -292,22 +333,19 @@ static void input_gradient(const st_call *call, int64_t item, void *thread_scrat
         return;
     }
     scratch at = scratch_of(call);
-    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item),
-            dx = st_span_of(&call->din[0], item);
-    call->site->kernels->norm_backward(&(st_norm_backward){.rows = x.rows,
-                                                           .channels = call->out.dims.c,
-                                                           .lanes = call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1,
-                                                           .in = x.data,
-                                                           .dout = dy.data,
-                                                           .din = dx.data,
-                                                           .in_stride = x.stride,
-                                                           .dout_stride = dy.stride,
-                                                           .din_stride = dx.stride,
-                                                           .a = at.channel[0],
-                                                           .b = at.channel[1],
-                                                           .c = at.channel[2],
-                                                           .mean = centre_of(call),
-                                                           .add = call->din_add[0]});
+    st_span dx = st_span_of(&call->din[0], item);
+    st_norm_backward work = work_of(call, item);
+    work.din = dx.data;
+    work.din_stride = dx.stride;
+    work.a = at.channel[0];
+    work.b = at.channel[1];
+    work.c = at.channel[2];
+    work.add = call->din_add[0];
+    work.streams = dx.data != work.dout && !work.add && st_view_streams(call, &call->din[0]);
+    call->site->kernels->norm_backward(&work);
+    if (work.streams) {
+        call->site->kernels->fence();
+    }
     clear_empty_lanes(call, item);
 }
 
@@ -353,6 +391,9 @@ static const st_impl impl = {.prepare = prepare,
                              .backward = {{.run = image_sums, .by_image = true},
                                           {.items = channel_blocks, .run = channel_gradients},
                                           {.items = item_count, .run = input_gradient}},
+                             .again = normalize_again,
+                             .backward_in_place = true,
+                             .activates_backward = true,
                              .fuses_epilogue = true,
                              .backward_reads_in = true,
                              .reads_strided = true,
@@ -365,6 +406,7 @@ const st_op st_op_bn = {
     .examples = "input 6x5x8, bn\n"
                 "input 8x8x3, conv 3x3 20 bias=no, bn eps=0.001\n"
                 "input 12x9x5, bn momentum=0.3\n"
+                "input 5x5x6, bn scale=0.5\n"
                 "input 1x1x12, fc 17 bias=no, bn, relu\n"
                 "input 4x4x70, bn\n",
     .notes =
@@ -372,7 +414,9 @@ const st_op st_op_bn = {
         "(1 - momentum) old + momentum new, the variance divided by one less than its count, as torch does. In\n"
         "inference, and where `freeze` holds the layer, the running ones are used, and the layer before absorbs it.\n"
         "weight and bias are trained without weight decay. A batch of few images gives poor statistics: below 8\n"
-        "images think of freezing it. The layer before needs no bias: write bias=no.",
+        "images think of freezing it. The layer before needs no bias: write bias=no. scale=0 at the end of a residual\n"
+        "block makes the block the identity at first, so that a deep net begins as a shallow one (Goyal et al. 2017,\n"
+        "arXiv:1706.02677, section 5.1).",
     .params = {{.name = "eps",
                 .kind = ST_PARAM_REAL,
                 .offset = offsetof(bn_params, eps),
@@ -386,10 +430,17 @@ const st_op st_op_bn = {
                 .standard = "0.1",
                 .minimum = 0,
                 .maximum = 1,
-                .meaning = "weight of the new batch in the running statistics; Keras writes 1 minus it"}},
+                .meaning = "weight of the new batch in the running statistics; Keras writes 1 minus it"},
+               {.name = "scale",
+                .kind = ST_PARAM_REAL,
+                .offset = offsetof(bn_params, scale),
+                .standard = "1",
+                .minimum = -100,
+                .maximum = 100,
+                .meaning = "what the trained weight of each channel begins with"}},
     .params_size = sizeof(bn_params),
     .init_param_offset = -1,
-    .state = {[WEIGHT] = {.name = "weight", .is_trained = true, .init = ST_INIT_ONE},
+    .state = {[WEIGHT] = {.name = "weight", .is_trained = true, .init = ST_INIT_ONE, .init_value = "scale"},
               [BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO},
               [RUNNING_MEAN] = {.name = "running_mean", .init = ST_INIT_ZERO},
               [RUNNING_VAR] = {.name = "running_var", .init = ST_INIT_ONE}},

@@ -30,18 +30,28 @@ static size_t state_count(const st_site *site, int state) {
     return state == ST_CONV_WEIGHT ? (size_t)(shape.groups * shape.group_weights) : (size_t)(shape.groups * shape.k);
 }
 
+static st_conv_place place_of(const st_conv_shape *shape, int64_t k, int64_t c) {
+    const int64_t taps = shape->window.r * shape->window.s, inner = k % shape->k;
+    const int64_t block =
+        k / shape->k * shape->group_weights + inner / ST_BLOCK_K * ST_BLOCK_K * shape->c * taps + inner % ST_BLOCK_K;
+    const int64_t c0 = c / ST_BLOCK_C * ST_BLOCK_C, size = st_min(ST_BLOCK_C, shape->c - c0);
+    return (st_conv_place){.first = block + (c0 * taps + c - c0) * ST_BLOCK_K, .step = size * ST_BLOCK_K};
+}
+
+st_conv_place st_conv_nhwc_place(const st_site *site, int64_t k, int64_t c) {
+    const st_conv_shape shape = st_conv_shape_of(site);
+    return place_of(&shape, k, c);
+}
+
 /* Calls `move` for every weight that exists with its place in both orders. */
 static void walk_weights(const st_conv_shape *shape, void (*move)(void *arg, int64_t published, int64_t native),
                          void *arg) {
     const int64_t taps = shape->window.r * shape->window.s;
     for (int64_t k = 0; k < shape->groups * shape->k; k++) {
-        const int64_t inner = k % shape->k;
-        const int64_t block = k / shape->k * shape->group_weights + inner / ST_BLOCK_K * ST_BLOCK_K * shape->c * taps +
-                              inner % ST_BLOCK_K;
         for (int64_t c = 0; c < shape->c; c++) {
-            const int64_t c0 = c / ST_BLOCK_C * ST_BLOCK_C, size = st_min(ST_BLOCK_C, shape->c - c0);
+            const st_conv_place place = place_of(shape, k, c);
             for (int64_t tap = 0; tap < taps; tap++) {
-                move(arg, (k * shape->c + c) * taps + tap, block + (c0 * taps + tap * size + c - c0) * ST_BLOCK_K);
+                move(arg, (k * shape->c + c) * taps + tap, place.first + tap * place.step);
             }
         }
     }

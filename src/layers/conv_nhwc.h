@@ -35,6 +35,7 @@ typedef struct st_dense_cut {
     int64_t images;                                 /* of a band of whole images; 1 where a band is rows */
     int64_t rows;                                   /* output rows of a band */
     int64_t bands;                                  /* flat: pieces of pixels */
+    int64_t bands_of_image;                         /* where a band is rows: all bands as even as they can be */
     int64_t k_blocks;                               /* of an item */
     int64_t k_parts;                                /* items of a band */
     int64_t panel_rows, panel_columns, panel_pitch; /* of one image in a band; elements of a pixel in a block */

@@ -33,13 +33,63 @@ static int64_t panel_rows_of(const st_dense *dense, int64_t rows) {
     return (rows - 1) * dense->stride_h + (dense->r - 1) * dense->dilation_h + 1;
 }
 
-/* Few bands (small batches): items share a band by blocks of outputs, and each copies it for itself. */
-static void share_blocks(st_dense_cut *cut, const st_dense *dense) {
+/* Enough bands: threads that take one after the other end together. Fewer, and items share a band by blocks of outputs,
+ * each of which copies it for itself. */
+static bool has_few_bands(const st_dense_cut *cut, const st_dense *dense) {
+    return dense->threads > 1 && cut->bands < 3 * dense->threads;
+}
+
+/* What all items take, in the time of a tile, a tap and a block of outputs: rounds of items over the threads and a part
+ * of one, since threads are never quite in step. The first tile under each block waits for the weights. */
+static int64_t estimate(const st_dense *dense, int64_t bands, int64_t tiles, int64_t k_blocks, bool is_copied) {
+    const int64_t items = bands * st_ceil_div(st_ceil_div(dense->k, ST_BLOCK_K), k_blocks);
+    const int64_t one = (tiles + 1) * k_blocks * dense->r * dense->s + (is_copied ? tiles : 0);
+    return (8 * st_ceil_div(items, dense->threads) + 1) * one;
+}
+
+/* How many blocks of outputs an item should take where `bands` bands have `tiles` tiles each. */
+static int64_t best_blocks(int64_t *least, const st_dense *dense, int64_t bands, int64_t tiles, bool is_copied) {
     const int64_t blocks = st_ceil_div(dense->k, ST_BLOCK_K);
-    const int64_t wanted = dense->threads > 1 ? 3 * dense->threads : 1;
-    const int64_t parts = st_min(blocks, st_ceil_div(wanted, cut->bands));
-    cut->k_blocks = st_ceil_div(blocks, parts);
+    const int64_t most = st_max(1, 8 * dense->threads / bands); /* parts of a band */
+    int64_t best = blocks;
+    *least = estimate(dense, bands, tiles, blocks, is_copied);
+    for (int64_t parts = 2; parts <= st_min(most, blocks); parts += 1 + parts / 8) {
+        const int64_t size = st_ceil_div(blocks, parts), time = estimate(dense, bands, tiles, size, is_copied);
+        if (time < *least) {
+            *least = time;
+            best = size;
+        }
+    }
+    return best;
+}
+
+static void share_blocks(st_dense_cut *cut, const st_dense *dense, int64_t tiles) {
+    const int64_t blocks = st_ceil_div(dense->k, ST_BLOCK_K);
+    int64_t least;
+    cut->k_blocks = has_few_bands(cut, dense)
+                        ? best_blocks(&least, dense, cut->bands, tiles, !cut->is_flat || cut->is_copied)
+                        : blocks;
     cut->k_parts = st_ceil_div(blocks, cut->k_blocks);
+}
+
+/* The number of bands, at least `fewest` and at most `limit`, under which all items take the least time; `tiles` of all
+ * bands together. Where there are many, one more or less makes no difference. */
+static int64_t best_bands(const st_dense *dense, int64_t fewest, int64_t limit, int64_t tiles, bool is_copied) {
+    int64_t best = fewest, least = INT64_MAX;
+    if (dense->threads == 1 || fewest >= 8 * dense->threads) {
+        return fewest;
+    }
+    const int64_t most = st_min(limit, st_max(2 * dense->threads, fewest + dense->threads));
+    const int64_t step = 1 + st_max(0, most - fewest) / 8; /* a few are enough: this runs before every item */
+    for (int64_t bands = fewest; bands <= st_max(fewest, most); bands += step) {
+        int64_t time;
+        best_blocks(&time, dense, bands, st_ceil_div(tiles, bands), is_copied);
+        if (time < least) {
+            least = time;
+            best = bands;
+        }
+    }
+    return best;
 }
 
 static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
@@ -51,13 +101,18 @@ static void cut_flat(st_dense_cut *cut, const st_dense *dense) {
            cut->pixels * dense->c * (int64_t)sizeof(st_real) > (int64_t)dense->kernels->band_bytes) {
         cut->pixels -= tile;
     }
-    cut->bands = st_ceil_div(total, cut->pixels);
     cut->run_count = 1;
     cut->tile_count = st_ceil_div(cut->pixels, tile) + 1;
     cut->panel_pitch = dense->c + COPY_GAP;
     const size_t panel = cut->is_copied ? (size_t)(cut->pixels * cut->panel_pitch) : 0;
     cut->bytes = st_round_64(panel * sizeof(st_real)) + st_round_64((size_t)cut->tile_count * sizeof(st_tile)) +
-                 st_round_64(sizeof(st_gemm_run));
+                 st_round_64(sizeof(st_gemm_run)); /* of a full item: a call may bring fewer images than were planned */
+    cut->bands = st_ceil_div(total, cut->pixels);
+    const int64_t tiles = st_ceil_div(total, tile);
+    cut->bands = best_bands(dense, cut->bands, tiles, tiles, cut->is_copied);
+    cut->pixels = st_ceil_div(tiles, cut->bands) * tile;
+    cut->bands = st_ceil_div(total, cut->pixels);
+    share_blocks(cut, dense, st_ceil_div(cut->pixels, tile));
 }
 
 /* The scratch of the fullest band, which does not shrink with more images: a call may bring fewer than were planned. */
@@ -89,13 +144,19 @@ static void cut_bands(st_dense_cut *cut, const st_dense *dense) {
         cut->images--;
     }
     cut->images = st_ceil_div(dense->n, st_ceil_div(dense->n, cut->images));
-    while (cut->images == 1 && cut->rows > 1 && cut->rows * dense->q > 8 * ST_TILE_ROWS &&
-           dense->n * st_ceil_div(dense->p, cut->rows) < 2 * dense->threads) {
-        cut->rows--;
+    int64_t bands_of_image = st_ceil_div(dense->p, cut->rows);
+    cut->bands = cut->images > 1 ? st_ceil_div(dense->n, cut->images) : dense->n * bands_of_image;
+    const int64_t tiles_of_image = st_ceil_div(dense->p * st_ceil_div(dense->q, dense->kernels->tile_piece),
+                                               dense->kernels->tile_rows / dense->kernels->tile_piece);
+    if (cut->images == 1) {
+        const int64_t bands = best_bands(dense, cut->bands, dense->n * dense->p, dense->n * tiles_of_image, true);
+        bands_of_image = st_min(dense->p, st_ceil_div(bands, dense->n));
     }
-    cut->rows = st_ceil_div(dense->p, st_ceil_div(dense->p, cut->rows));
+    cut->rows = st_ceil_div(dense->p, bands_of_image);
+    cut->bands_of_image = cut->images > 1 ? 1 : bands_of_image;
     cut->panel_rows = panel_rows_of(dense, cut->rows);
-    cut->bands = cut->images > 1 ? st_ceil_div(dense->n, cut->images) : dense->n * st_ceil_div(dense->p, cut->rows);
+    cut->bands = cut->images > 1 ? st_ceil_div(dense->n, cut->images) : dense->n * bands_of_image;
+    share_blocks(cut, dense, st_ceil_div(cut->images * tiles_of_image * cut->rows, dense->p));
 }
 
 st_dense_cut st_dense_plan(const st_dense *dense) {
@@ -105,7 +166,6 @@ st_dense_cut st_dense_plan(const st_dense *dense) {
     } else {
         cut_bands(&cut, dense);
     }
-    share_blocks(&cut, dense);
     return cut;
 }
 
@@ -297,18 +357,25 @@ static st_soon x_soon(const st_dense *dense, int64_t first, int64_t count, int64
     return st_soon_of(dense->x + first, st_min(count, all - first), steps);
 }
 
+/* Blocks of outputs of an item, and the block that this thread is likely to take after them; -1: none. */
+typedef struct block_range {
+    int64_t first, last, next;
+} block_range;
+
 /* The band stays in L2 and the weights stream by: all tiles of a block, then the next block. Wanted soon: the next
  * block of weights that L2 does not hold, else `soon`. */
-static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last,
-                       st_soon soon) {
+static void run_blocks(const st_dense *dense, const st_dense_cut *cut, st_brgemm problem, const tile_list *list,
+                       block_range range, st_soon soon) {
     st_real ends[2][ST_BLOCK_K];
     const int64_t depth = dense->c * dense->r * dense->s;
-    const bool is_heavy = (size_t)(depth * dense->k) * sizeof(st_real) > dense->kernels->in_place_bytes;
+    const bool is_heavy =
+        has_few_bands(cut, dense) || (size_t)(depth * dense->k) * sizeof(st_real) > dense->kernels->in_place_bytes;
     problem.soon = &soon;
-    for (int64_t block = first; block < last; block++) {
+    for (int64_t block = range.first; block < range.last; block++) {
         turn_to_block(&problem, dense, block, ends);
-        if (is_heavy && block + 1 < last) {
-            soon = st_soon_of(problem.b + depth * ST_BLOCK_K, depth * ST_BLOCK_K, depth * list->count);
+        const int64_t next = block + 1 < range.last ? block + 1 : range.next;
+        if (is_heavy && next >= 0) {
+            soon = st_soon_of(dense->weights + next * depth * ST_BLOCK_K, depth * ST_BLOCK_K, depth * list->count);
         }
         for (int64_t i = 0; i < list->count; i++) {
             dense->kernels->brgemm(&problem, &list->tiles[i]);
@@ -317,7 +384,7 @@ static void run_blocks(const st_dense *dense, st_brgemm problem, const tile_list
 }
 
 /* The weights stay in L2 and the pixels stream by: some tiles that fit into L1 take all blocks, then the next ones. */
-static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list *list, int64_t first, int64_t last) {
+static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list *list, block_range range) {
     st_real ends[2][ST_BLOCK_K];
     const int64_t tile_bytes = list->rows * dense->c * (int64_t)sizeof(st_real);
     const int64_t step = st_max(1, TILES_BYTES / tile_bytes);
@@ -327,8 +394,8 @@ static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list 
         const int64_t end = st_min(i + step, list->count);
         const st_tile *tile = &list->tiles[end - 1];
         soon = x_soon(dense, tile->a[tile->rows - 1] + dense->x_pixel, (end - i) * list->rows * dense->x_pixel,
-                      (end - i) * (last - first) * dense->c);
-        for (int64_t block = first; block < last; block++) {
+                      (end - i) * (range.last - range.first) * dense->c);
+        for (int64_t block = range.first; block < range.last; block++) {
             turn_to_block(&problem, dense, block, ends);
             for (int64_t j = i; j < end; j++) {
                 dense->kernels->brgemm(&problem, &list->tiles[j]);
@@ -337,8 +404,7 @@ static void run_tiles(const st_dense *dense, st_brgemm problem, const tile_list 
     }
 }
 
-static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t first, int64_t last,
-                     void *scratch) {
+static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t band, block_range range, void *scratch) {
     const item_memory memory = lay_out(cut, scratch);
     const int64_t total = dense->n * dense->h * dense->w, start = band * cut->pixels;
     const int64_t count = st_min(cut->pixels, total - start);
@@ -356,10 +422,11 @@ static void run_flat(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     tile_list list = begin_tiles(memory.tiles, dense, dense->kernels->tile_rows, problem.lda);
     put_row(&list, count, a, start * dense->y_pixel, start * dense->residual_pixel);
     finish_tiles(&list);
-    if (!cut->is_copied && (size_t)(dense->c * dense->k) * sizeof(st_real) <= dense->kernels->in_place_bytes) {
-        run_tiles(dense, problem, &list, first, last);
+    const bool is_light = (size_t)(dense->c * dense->k) * sizeof(st_real) <= dense->kernels->in_place_bytes;
+    if (!cut->is_copied && is_light && !has_few_bands(cut, dense)) {
+        run_tiles(dense, problem, &list, range);
     } else {
-        run_blocks(dense, problem, &list, first, last, x_soon(dense, 0, 0, 1));
+        run_blocks(dense, cut, problem, &list, range, x_soon(dense, 0, 0, 1));
     }
 }
 
@@ -383,23 +450,26 @@ static int64_t list_runs(const st_dense *dense, const st_dense_cut *cut, st_gemm
     return count;
 }
 
+/* Of a band's output. */
+static int64_t first_row(const st_dense *dense, const st_dense_cut *cut, int64_t band) {
+    return band % cut->bands_of_image * dense->p / cut->bands_of_image;
+}
+
 /* The x of the band that this thread copies next, if threads take turns. */
 static st_soon next_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t tiles) {
-    const int64_t bands_of_image = cut->images > 1 ? 1 : st_ceil_div(dense->p, cut->rows), next = band + dense->threads;
-    const int64_t row = next % bands_of_image * cut->rows * dense->stride_h - dense->top;
-    const int64_t start = next / bands_of_image * cut->images * dense->x_image + st_max(0, row) * dense->x_row;
+    const int64_t next = band + dense->threads, image = next / cut->bands_of_image;
+    const int64_t row = first_row(dense, cut, next) * dense->stride_h - dense->top;
+    const int64_t start = image * cut->images * dense->x_image + st_max(0, row) * dense->x_row;
     const int64_t rows = cut->images > 1 ? cut->images * dense->h : st_min(dense->h, cut->rows * dense->stride_h);
     const int64_t steps = dense->c * dense->r * dense->s * tiles * cut->k_blocks;
     return x_soon(dense, start, cut->k_parts > 1 ? 0 : rows * dense->x_row, steps);
 }
 
-static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, int64_t first, int64_t last,
-                     void *scratch) {
+static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t band, block_range range, void *scratch) {
     const item_memory memory = lay_out(cut, scratch);
-    const int64_t bands_of_image = st_ceil_div(dense->p, cut->rows);
-    const int64_t image0 = cut->images > 1 ? band * cut->images : band / bands_of_image;
-    const int64_t row0 = cut->images > 1 ? 0 : band % bands_of_image * cut->rows;
-    const int64_t images = st_min(cut->images, dense->n - image0), rows = st_min(cut->rows, dense->p - row0);
+    const int64_t image0 = band / cut->bands_of_image * cut->images, row0 = first_row(dense, cut, band);
+    const int64_t images = st_min(cut->images, dense->n - image0);
+    const int64_t rows = (band % cut->bands_of_image + 1) * dense->p / cut->bands_of_image - row0;
     const int64_t panel_row = cut->panel_columns * cut->panel_pitch, panel_image = cut->panel_rows * panel_row;
 
     tile_list list = begin_tiles(memory.tiles, dense, dense->kernels->tile_piece, dense->stride_w * cut->panel_pitch);
@@ -427,16 +497,20 @@ static void run_band(const st_dense *dense, const st_dense_cut *cut, int64_t ban
     st_brgemm problem = problem_of(dense, &memory, list_runs(dense, cut, memory.runs));
     problem.a = memory.panel;
     problem.lda = dense->stride_w * cut->panel_pitch;
-    run_blocks(dense, problem, &list, first, last, next_band(dense, cut, band, list.count));
+    run_blocks(dense, cut, problem, &list, range, next_band(dense, cut, band, list.count));
 }
 
 void st_dense_run(const st_dense *dense, const st_dense_cut *cut, int64_t item, void *scratch) {
-    const int64_t band = item / cut->k_parts, first = item % cut->k_parts * cut->k_blocks;
-    const int64_t last = st_min(first + cut->k_blocks, st_ceil_div(dense->k, ST_BLOCK_K));
+    const int64_t band = item / cut->k_parts, next = item + dense->threads;
+    block_range range = {.first = item % cut->k_parts * cut->k_blocks, .next = -1};
+    range.last = st_min(range.first + cut->k_blocks, st_ceil_div(dense->k, ST_BLOCK_K));
+    if (cut->k_parts > 1 && next < st_dense_items(cut)) {
+        range.next = next % cut->k_parts * cut->k_blocks;
+    }
     if (cut->is_flat) {
-        run_flat(dense, cut, band, first, last, scratch);
+        run_flat(dense, cut, band, range, scratch);
     } else {
-        run_band(dense, cut, band, first, last, scratch);
+        run_band(dense, cut, band, range, scratch);
     }
     if (may_stream(dense)) {
         dense->kernels->fence();

@@ -33,6 +33,10 @@ static strata_status prepare(const st_site *site, st_needs *needs, strata_error 
     return STRATA_OK;
 }
 
+static bool drops(const st_call *call) {
+    return call->run->mode == ST_MODE_TRAIN && !call->run->is_trace;
+}
+
 static double rate_of(const st_call *call) {
     const dropout_params *params = call->site->params;
     return params->rate;
@@ -86,7 +90,7 @@ static void apply_mask(const st_call *call, int64_t item, st_span to, st_span fr
 static void forward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
     st_span x = st_span_of(&call->in[0], item), y = st_span_of(&call->out, item);
-    if (call->run->mode == ST_MODE_TRAIN) {
+    if (drops(call)) {
         draw(call, item, y);
         apply_mask(call, item, y, x, false);
     } else {
@@ -96,7 +100,7 @@ static void forward(const st_call *call, int64_t item, void *scratch) {
 
 static void backward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
-    if (call->run->mode != ST_MODE_TRAIN) {
+    if (!drops(call)) {
         st_item_pass_back(call, &call->din[0], call->din_add[0], item);
     } else if (call->din[0].data != NULL) {
         apply_mask(call, item, st_span_of(&call->din[0], item), st_span_of(&call->dout, item), call->din_add[0]);
@@ -113,8 +117,8 @@ static void reference(const st_call *call) {
         st_real *y = (st_real *)call->out.data + n * count;
         for (int64_t i = 0; i < count; i++) {
             uint64_t bits = st_rng_bits(key, stream, (uint64_t)i / 2) >> (i % 2 * 32) & 0xffffffffu;
-            bool stays = call->run->mode != ST_MODE_TRAIN || (double)bits / 4294967296.0 >= rate_of(call);
-            double scale = call->run->mode == ST_MODE_TRAIN ? 1 / (1 - rate_of(call)) : 1;
+            bool stays = !drops(call) || (double)bits / 4294967296.0 >= rate_of(call);
+            double scale = drops(call) ? 1 / (1 - rate_of(call)) : 1;
             y[i] = stays ? (st_real)((double)x[i] * scale) : 0;
         }
     }

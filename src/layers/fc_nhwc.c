@@ -115,8 +115,14 @@ static void forward(const st_call *call, int64_t block, void *scratch) {
     if (epilogue->residual.data != NULL) {
         problem.residual = (const st_real *)epilogue->residual.data + k0;
     }
+    st_soon soon;
+    problem.soon = &soon;
     for (int64_t j = 0; j < shape.inputs; j += INPUT_BLOCK) {
         run.k = st_min(INPUT_BLOCK, shape.inputs - j);
+        /* The next inputs' weights, from memory, while these are used for one tile of images after the other. */
+        soon = st_soon_of(call->state[ST_CONV_WEIGHT] + (block * shape.inputs + j + run.k) * ST_BLOCK_K,
+                          st_min(INPUT_BLOCK, shape.inputs - j - run.k) * ST_BLOCK_K,
+                          run.k * st_ceil_div(n, kernels->tile_rows));
         problem.a = (const st_real *)call->in[0].data + j;
         problem.b = call->state[ST_CONV_WEIGHT] + (block * shape.inputs + j) * ST_BLOCK_K;
         problem.is_begun = j > 0;

@@ -33,6 +33,13 @@ typedef struct st_conv_params {
 } st_conv_params;
 enum { ST_CONV_WEIGHT, ST_CONV_BIAS };         /* states; of fc too */
 st_window st_conv_window(const st_site *site); /* of a site that passed shape inference */
+/* Where an implementation keeps the weights of filter k over channel c of its group: window row by row, the first of
+ * them and the step from one to the next. */
+typedef struct st_conv_place {
+    int64_t first, step;
+} st_conv_place;
+st_conv_place st_conv_nhwc_place(const st_site *site, int64_t k, int64_t c);
+st_conv_place st_conv_lanes_place(const st_site *site, int64_t k, int64_t c);
 
 typedef struct st_fc_params {
     int64_t outputs;
@@ -53,6 +60,8 @@ st_span st_span_of(const st_view *view, int64_t item);
 void st_span_copy(st_span to, st_span from);
 void st_span_zero(st_span span);
 void st_span_add(const st_kernels *kernels, st_span to, st_span a, st_span b); /* to = a + b; `to` may be one of them */
+/* A value that no cache will hold, of whole lines: may be stored past them. */
+bool st_view_streams(const st_call *call, const st_view *view);
 /* Images of the item that exist: 1, in LANES 1 to 16. */
 int64_t st_item_images(const st_call *call, const st_view *view, int64_t item);
 /* out = activation(fma(in, scale, shift) + residual) for one item; scale, shift [c] or NULL. in.data == out.data is
@@ -72,7 +81,7 @@ void st_epilogue_backward(const st_call *call, st_activation activation, const s
 
 extern const st_op st_op_input, st_op_conv, st_op_fc, st_op_maxpool, st_op_avgpool, st_op_bn, st_op_relu, st_op_tanh,
     st_op_sigmoid, st_op_softmax, st_op_dropout, st_op_flatten, st_op_add, st_op_concat, st_op_identity,
-    st_op_cross_entropy;
+    st_op_cross_entropy, st_op_subsample, st_op_lrn, st_op_scale, st_op_scaled_tanh, st_op_conv_table;
 
 /* Implementations that live in files of their own. */
 extern const st_impl st_conv_nhwc, st_conv_lanes, st_fc_nhwc, st_fc_lanes, st_cross_entropy_nhwc,

@@ -137,6 +137,96 @@ static void average_forward(const st_call *call, int64_t item, void *scratch) {
     call->site->kernels->avgpool(&pool, st_span_of(&call->out, item).data, st_span_of(&call->in[0], item).data);
 }
 
+/* Where there are fewer images than threads, an image is shared by its rows. */
+static int64_t row_parts(const st_call *call) {
+    int64_t wanted = 2 * (int64_t)call->site->threads, n = call->run->n, rows = call->out.dims.h;
+    if (n >= wanted || is_adaptive(call->site->params) || call->site->threads == 1) {
+        return 1;
+    }
+    int64_t parts = (wanted + n - 1) / n;
+    return parts < rows ? parts : rows;
+}
+
+static int64_t row_items(const st_call *call) {
+    return call->run->n * row_parts(call);
+}
+
+typedef void (*pool_kernel)(const st_pool *pool, st_real *out, const st_real *in);
+
+/* Makes `pool` see one of `parts` parts of the output's rows alone: the window begins further down. The first row. */
+static int64_t cut_rows(st_pool *pool, int64_t part, int64_t parts) {
+    int64_t first = pool->out.h * part / parts;
+    if (parts > 1) {
+        pool->out.h = pool->out.h * (part + 1) / parts - first;
+        pool->pad_top -= first * pool->stride_h;
+    }
+    return first;
+}
+
+static void pool_rows(const st_call *call, int64_t item, pool_kernel kernel) {
+    int64_t parts = row_parts(call), image = item / parts;
+    st_pool pool = pool_of(call);
+    int64_t first = cut_rows(&pool, item % parts, parts) * pool.out.w;
+    kernel(&pool, st_span_of(&call->out, image).data + first * pool.out_stride, st_span_of(&call->in[0], image).data);
+}
+
+/* In training the place of each maximum is kept, a byte each: then backward reads neither what came in nor what went
+ * out, which are the largest values of many a net. */
+static bool max_keeps(const st_site *site) {
+    const pool_params *params = site->params;
+    return site->mode == ST_MODE_TRAIN && !is_adaptive(params) && params->kernel[0] * params->kernel[1] <= 256;
+}
+
+static strata_status max_prepare(const st_site *site, st_needs *needs, strata_error *err) {
+    size_t bytes = 0;
+    bool fits = st_size_mul((size_t)(site->out.h * site->out.w), (size_t)site->out.c, &bytes) &&
+                st_size_mul(bytes, (size_t)site->batch, &bytes);
+    ST_FAIL_IF(!fits, err, STRATA_MEMORY, "pooling %lld images needs too much memory", (long long)site->batch);
+    needs->kept_bytes = max_keeps(site) ? bytes : 0;
+    return STRATA_OK;
+}
+
+static uint8_t *index_of(const st_call *call, int64_t image) {
+    st_dims out = call->out.dims;
+    return (uint8_t *)call->kept + image * out.h * out.w * out.c;
+}
+
+static void max_rows(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    if (!max_keeps(call->site)) {
+        pool_rows(call, item, call->site->kernels->maxpool);
+        return;
+    }
+    st_pool pool = pool_of(call);
+    int64_t parts = row_parts(call), image = item / parts;
+    int64_t first = cut_rows(&pool, item % parts, parts) * pool.out.w;
+    call->site->kernels->maxpool_index(&pool, st_span_of(&call->out, image).data + first * pool.out_stride,
+                                       index_of(call, image) + first * pool.in.c, st_span_of(&call->in[0], image).data);
+}
+
+static void max_gather(const st_call *call, int64_t item, void *scratch) {
+    if (!max_keeps(call->site)) {
+        max_backward(call, item, scratch);
+        return;
+    }
+    if (call->din[0].data == NULL) {
+        return;
+    }
+    st_pool pool = pool_of(call);
+    bool streams = !call->din_add[0] && st_view_streams(call, &call->din[0]);
+    call->site->kernels->maxpool_index_backward(&pool, st_span_of(&call->din[0], item).data,
+                                                st_span_of(&call->dout, item).data, index_of(call, item),
+                                                call->din_add[0], streams);
+    if (streams) {
+        call->site->kernels->fence();
+    }
+}
+
+static void average_rows(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    pool_rows(call, item, call->site->kernels->avgpool);
+}
+
 static void average_backward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
     if (call->din[0].data == NULL) {
@@ -203,17 +293,31 @@ static void average_reference(const st_call *call) {
 
 /* ---- what the layers say of themselves ---- */
 
-static const st_impl max_impl = {.forward = {{.run = max_forward, .by_image = true}},
-                                 .backward = {{.run = max_backward, .by_image = true}},
+static const st_impl max_nhwc = {.prepare = max_prepare,
+                                 .forward = {{.items = row_items, .run = max_rows}},
+                                 .backward = {{.run = max_gather, .by_image = true}},
+                                 .keeps = max_keeps,
                                  .backward_reads_in = true,
                                  .backward_reads_out = true,
                                  .reads_strided = true,
                                  .writes_strided = true};
 
-static const st_impl average_impl = {.forward = {{.run = average_forward, .by_image = true}},
+static const st_impl max_lanes = {.forward = {{.run = max_forward, .by_image = true}},
+                                  .backward = {{.run = max_backward, .by_image = true}},
+                                  .backward_reads_in = true,
+                                  .backward_reads_out = true,
+                                  .reads_strided = true,
+                                  .writes_strided = true};
+
+static const st_impl average_nhwc = {.forward = {{.items = row_items, .run = average_rows}},
                                      .backward = {{.run = average_backward, .by_image = true}},
                                      .reads_strided = true,
                                      .writes_strided = true};
+
+static const st_impl average_lanes = {.forward = {{.run = average_forward, .by_image = true}},
+                                      .backward = {{.run = average_backward, .by_image = true}},
+                                      .reads_strided = true,
+                                      .writes_strided = true};
 
 #define POOL_STRIDE                                                                                                    \
     {                                                                                                                  \
@@ -260,7 +364,7 @@ const st_op st_op_maxpool = {
     .in_min = 1,
     .in_max = 1,
     .shape = shape,
-    .impl = {[ST_LAYOUT_NHWC] = &max_impl, [ST_LAYOUT_LANES] = &max_impl},
+    .impl = {[ST_LAYOUT_NHWC] = &max_nhwc, [ST_LAYOUT_LANES] = &max_lanes},
     .reference = max_reference,
 };
 
@@ -305,6 +409,6 @@ const st_op st_op_avgpool = {
     .in_min = 1,
     .in_max = 1,
     .shape = shape,
-    .impl = {[ST_LAYOUT_NHWC] = &average_impl, [ST_LAYOUT_LANES] = &average_impl},
+    .impl = {[ST_LAYOUT_NHWC] = &average_nhwc, [ST_LAYOUT_LANES] = &average_lanes},
     .reference = average_reference,
 };

@@ -54,6 +54,14 @@ void st_span_add(const st_kernels *kernels, st_span to, st_span a, st_span b) {
                                .out_stride = to.stride});
 }
 
+bool st_view_streams(const st_call *call, const st_view *view) {
+    int64_t lanes = lanes_of(view), images = (call->run->n + lanes - 1) / lanes;
+    int64_t row = view->pixel_stride * lanes, width = view->dims.c * lanes;
+    size_t bytes = (size_t)(images * view->dims.h * view->dims.w * row) * sizeof(st_real);
+    return bytes >= call->site->kernels->stream_bytes && (uintptr_t)view->data % 64 == 0 && row % ST_LANES == 0 &&
+           width % ST_LANES == 0;
+}
+
 int64_t st_item_images(const st_call *call, const st_view *view, int64_t item) {
     if (view->layout != ST_LAYOUT_LANES) {
         return 1;
@@ -80,13 +88,17 @@ void st_item_apply(const st_call *call, const st_view *out, const st_view *in, c
                      .out_stride = to.stride,
                      .scale = epilogue->scale,
                      .shift = epilogue->shift,
-                     .activation = epilogue->activation};
+                     .activation = epilogue->activation,
+                     .streams = to.data != from.data && to.data != residual.data && st_view_streams(call, out)};
     if (!is_per_channel && is_whole(to) && is_whole(from) && is_whole(residual)) {
         work.rows = 1;
         work.channels = to.width * to.rows;
         work.lanes = 1;
     }
     call->site->kernels->apply(&work);
+    if (work.streams) {
+        call->site->kernels->fence();
+    }
 }
 
 void st_item_pass_back(const st_call *call, const st_view *din, bool add, int64_t item) {

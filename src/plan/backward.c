@@ -94,6 +94,96 @@ static bool contribute(backward_state *state, int value) {
     return add;
 }
 
+/* Numbers of one image from which a value is worth computing twice: 28 x 28 x 128. In ResNet-50 that is a tenth of the
+ * memory for 2% of the time (docs/performance.md). */
+enum { AGAIN_FROM = 28 * 28 * 128 };
+
+/* Values that backward reads but that are cheap to compute again, such as batch norm with its rectifier. */
+static void find_agains(st_plan *plan) {
+    int64_t from = plan->options.again_from > 0 ? plan->options.again_from : AGAIN_FROM;
+    for (int s = 0; s < plan->step_count; s++) {
+        const st_step *step = &plan->steps[s];
+        if (step->output >= 0 || step->impl->again == NULL || step->residual >= 0 || !step->runs_backward) {
+            continue;
+        }
+        st_slot *slot = &plan->slots[step->value];
+        slot->is_again =
+            slot->parent < 0 && slot->child_count == 0 && slot->dims.h * slot->dims.w * slot->dims.c >= from;
+    }
+    for (int i = 0; i < plan->graph->output_count; i++) {
+        int value = plan->alias[plan->graph->outputs[i].node];
+        if (value >= 0) {
+            plan->slots[value].is_again = false; /* the caller reads it after the run */
+        }
+    }
+}
+
+/* ---- gradients that take over the memory of others -------------------------------------------------------------- */
+
+static bool is_plain(const st_plan *plan, int value) {
+    const st_slot *slot = &plan->slots[value];
+    return slot->parent < 0 && slot->child_count == 0 && !slot->clear_gradient;
+}
+
+static bool may_take_over(const st_plan *plan, const st_step *step, int value) {
+    st_dims a = plan->slots[value].dims, b = plan->slots[step->value].dims;
+    return is_plain(plan, value) && is_plain(plan, step->value) && a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+/* Gradients of weights that wait for the end of backward read dout there. */
+static bool reads_dout_late(const st_plan *plan, const st_step *step) {
+    bool late = false;
+    for (int p = 0; p < ST_OP_PHASES && step->impl->backward[p].run != NULL; p++) {
+        late = late || step->impl->backward[p].only_states;
+    }
+    return plan->layout == ST_LAYOUT_LANES && late;
+}
+
+static bool is_input(const st_step *step, int value) {
+    for (int k = 0; k < step->site.in_count; k++) {
+        if (step->in[k] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a step hands back as it came, or written over in place, needs no memory of its own: the gradient behind an add
+ * is that of its shortcut, as soon as the step is done with it, and others then add to it. */
+static void share_gradients(st_plan *plan) {
+    for (int s = 0; s < plan->step_count; s++) {
+        st_step *step = &plan->steps[s];
+        if (!step->runs_backward || step->value < 0 || reads_dout_late(plan, step)) {
+            continue;
+        }
+        if (step->residual_needed) {
+            step->residual_shared =
+                !step->residual_add && !is_input(step, step->residual) && may_take_over(plan, step, step->residual);
+            if (step->residual_shared) {
+                plan->slots[step->residual].gradient_of = step->value;
+            }
+        } else if (step->impl->backward_in_place && step->site.in_count == 1 && step->din_needed[0] &&
+                   !step->din_add[0] && may_take_over(plan, step, step->in[0])) {
+            plan->slots[step->in[0]].gradient_of = step->value;
+        }
+    }
+}
+
+/* Which steps need no pass of its own for a rectifier, and what backward reads. */
+static void find_reads(st_plan *plan) {
+    for (int s = 0; s < plan->step_count; s++) {
+        st_step *step = &plan->steps[s];
+        bool is_simple = step->activation == ST_ACTIVATION_NONE || step->activation == ST_ACTIVATION_RELU;
+        step->site.activates_backward = step->impl->activates_backward && is_simple && step->runs_backward &&
+                                        (!step->residual_needed || step->residual_shared);
+        bool told_from_out = !step->site.activates_backward || step->residual >= 0;
+        bool keeps = step->impl->keeps != NULL && step->impl->keeps(&step->site);
+        step->backward_reads_in = step->impl->backward_reads_in && !keeps;
+        step->backward_reads_out =
+            (step->impl->backward_reads_out && !keeps) || (step->activation != ST_ACTIVATION_NONE && told_from_out);
+    }
+}
+
 strata_status st_plan_backward(st_planner *planner) {
     st_plan *plan = planner->plan;
     backward_state state = {.planner = planner};
@@ -129,6 +219,13 @@ strata_status st_plan_backward(st_planner *planner) {
         step->din_add = add;
         step->site.din_needed = needed;
         step->site.dstate_needed = step->dstate_needed;
+    }
+    if (training) {
+        share_gradients(plan);
+        find_reads(plan);
+    }
+    if (training && !plan->options.keep_values) {
+        find_agains(plan);
     }
     return STRATA_OK;
 }

@@ -3,9 +3,10 @@
  * slices of its result where every reader can step over the other channels. */
 #include "plan/plan.h"
 
-/* A value with few channels wastes most of a vector in NHWC. The rule looks at shapes alone, so that results do not
- * depend on the machine; docs/performance.md has what it is worth. */
-enum { LANE_CHANNEL_LIMIT = 16 };
+/* A value with few channels wastes most of a vector in NHWC; with some, image lanes are still ahead where a row of 16
+ * images stays in L1, if there are 16. The rule looks at shapes alone, so that results do not depend on the machine;
+ * docs/performance.md has what it is worth. */
+enum { FEW_CHANNELS = 16, SOME_CHANNELS = 64, SOME_ROW = 512 };
 
 typedef struct fuse_state {
     st_planner *planner;
@@ -13,8 +14,12 @@ typedef struct fuse_state {
     int *reads; /* [values] readers of a value, aliases counted through */
 } fuse_state;
 
+static bool has_side_heads(const st_plan *plan) {
+    return plan->options.mode == ST_MODE_TRAIN && !plan->options.as_inference;
+}
+
 static bool is_alive(const st_plan *plan, const st_node *node) {
-    return plan->options.mode == ST_MODE_TRAIN || !node->is_train_only;
+    return has_side_heads(plan) || !node->is_train_only;
 }
 
 static strata_status make_site(st_planner *planner, const st_node *node, st_layout layout, const int *in_values,
@@ -73,6 +78,11 @@ static strata_status node_serves_lanes(st_planner *planner, const st_node *node,
     return STRATA_OK;
 }
 
+static bool suits_lanes(const st_plan *plan, st_dims dims) {
+    return dims.c <= FEW_CHANNELS ||
+           (dims.c <= SOME_CHANNELS && dims.w * dims.c <= SOME_ROW && plan->options.batch >= ST_LANES);
+}
+
 static strata_status choose_layout(st_planner *planner) {
     st_plan *plan = planner->plan;
     plan->layout = ST_LAYOUT_NHWC;
@@ -80,7 +90,7 @@ static strata_status choose_layout(st_planner *planner) {
     for (int i = 0; i < plan->graph->node_count; i++) {
         const st_node *node = &plan->graph->nodes[i];
         bool is_spatial = node->out.h > 1 || node->out.w > 1;
-        if (is_spatial && node->out.c > LANE_CHANNEL_LIMIT) {
+        if (is_spatial && !suits_lanes(plan, node->out)) {
             return STRATA_OK;
         }
         has_spatial = has_spatial || is_spatial;
@@ -171,9 +181,16 @@ static bool absorb(fuse_state *state, int index) {
         st_dims dims = plan->slots[value].dims;
         is_view = is_view || (dims.h == 1 && dims.w == 1) || takes_spatial_only(plan, index);
     }
+    if ((traits & ST_OP_IS_VIEW_OF_EQUAL) != 0) {
+        st_dims in = plan->graph->nodes[node->in[0]].out, out = node->out;
+        is_view = is_view || (in.h == out.h && in.w == out.w && in.c == out.c);
+    }
     if (is_view) {
         alias_node(state, index, value);
         return true;
+    }
+    if (plan->options.keep_values) {
+        return false;
     }
     if ((traits & ST_OP_IS_ADD) != 0) {
         return fuse_add(state, index);
@@ -199,12 +216,15 @@ static bool absorb(fuse_state *state, int index) {
 /* At inference a layer that may write over its input does, where nobody else reads it. */
 static void share_memory(fuse_state *state, const st_step *step) {
     st_plan *plan = state->planner->plan;
-    if (plan->options.mode != ST_MODE_INFER || !step->impl->is_in_place || step->site.in_count != 1 ||
-        state->reads[step->in[0]] != 1) {
+    if (plan->options.mode != ST_MODE_INFER || plan->options.keep_values || !step->impl->is_in_place ||
+        step->site.in_count != 1 || state->reads[step->in[0]] != 1) {
         return;
     }
-    plan->slots[step->value].parent = step->in[0];
+    /* Straight to the value that owns the memory: a chain of a thousand such layers is as quick to follow as one. */
+    int root = plan->slots[step->in[0]].parent >= 0 ? plan->slots[step->in[0]].parent : step->in[0];
+    plan->slots[step->value].parent = root;
     plan->slots[step->in[0]].child_count = 1;
+    plan->slots[root].child_count += plan->slots[root].child_count == 0 ? 1 : 0;
 }
 
 static strata_status add_step(fuse_state *state, int index) {
@@ -342,7 +362,7 @@ strata_status st_plan_fuse(st_planner *planner) {
     ST_TRY(st_arena_alloc(&state.reads, planner->arena, count, sizeof *state.reads, planner->err));
     ST_TRY(choose_layout(planner));
     for (int i = 0; i < graph->node_count; i++) {
-        plan->slots[i] = (st_slot){.parent = -1, .step = -1, .dtype = ST_DTYPE_REAL};
+        plan->slots[i] = (st_slot){.parent = -1, .step = -1, .gradient_of = -1, .dtype = ST_DTYPE_REAL};
         for (int k = 0; is_alive(plan, &graph->nodes[i]) && k < graph->nodes[i].in_count; k++) {
             state.uses[graph->nodes[i].in[k]]++;
         }
@@ -359,7 +379,7 @@ strata_status st_plan_fuse(st_planner *planner) {
         }
     }
     for (int i = 0; i < graph->output_count; i++) {
-        bool counts = plan->options.mode == ST_MODE_TRAIN || i == graph->main_output;
+        bool counts = has_side_heads(plan) || i == graph->main_output;
         if (graph->outputs[i].loss != NULL && counts) {
             ST_TRY(add_loss(&state, i));
         }

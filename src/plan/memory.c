@@ -2,6 +2,7 @@
 #include "plan/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- lifetimes -------------------------------------------------------------------------------------------------- */
 
@@ -21,6 +22,14 @@ static st_slot *owner(st_plan *plan, int value) {
     return &plan->slots[value];
 }
 
+static st_piece *gradient_piece(st_plan *plan, int value) {
+    st_slot *slot = owner(plan, value);
+    while (slot->gradient_of >= 0) {
+        slot = &plan->slots[slot->gradient_of];
+    }
+    return &slot->gradient;
+}
+
 static void live_forward(st_plan *plan, st_step *step, int segment) {
     for (int k = 0; k < step->site.in_count; k++) {
         live(&owner(plan, step->in[k])->data, segment);
@@ -38,26 +47,39 @@ static void live_forward(st_plan *plan, st_step *step, int segment) {
     }
 }
 
+/* Where backward finds a value. */
+static st_piece *backward_data(st_plan *plan, int value) {
+    return plan->slots[value].is_again ? &plan->slots[value].again : &owner(plan, value)->data;
+}
+
 static void live_backward(st_plan *plan, st_step *step, int segment) {
     for (int k = 0; k < step->site.in_count; k++) {
-        if (step->impl->backward_reads_in) {
-            live(&owner(plan, step->in[k])->data, segment);
+        if (step->backward_reads_in) {
+            live(backward_data(plan, step->in[k]), segment);
         }
         if (step->din_needed[k]) {
-            live(&owner(plan, step->in[k])->gradient, segment);
+            live(gradient_piece(plan, step->in[k]), segment);
         }
     }
     if (step->residual_needed) {
-        live(&owner(plan, step->residual)->gradient, segment);
+        live(gradient_piece(plan, step->residual), segment);
     }
     if (step->value >= 0) {
-        live(&owner(plan, step->value)->gradient, segment);
-        if (step->impl->backward_reads_out || step->activation != ST_ACTIVATION_NONE) {
-            live(&owner(plan, step->value)->data, segment);
+        live(gradient_piece(plan, step->value), segment);
+        if (step->backward_reads_out) {
+            live(backward_data(plan, step->value), segment);
         }
     }
     live(&step->kept, segment);
     live(&step->shared_backward, segment);
+}
+
+static void live_again(st_plan *plan, st_step *step, int segment) {
+    for (int k = 0; k < step->site.in_count; k++) {
+        live(backward_data(plan, step->in[k]), segment);
+    }
+    live(&plan->slots[step->value].again, segment);
+    live(&step->kept, segment);
 }
 
 static void find_lifetimes(st_plan *plan) {
@@ -80,6 +102,9 @@ static void find_lifetimes(st_plan *plan) {
         case ST_TASK_CLEAR:
             live(&plan->slots[task->step].gradient, task->segment);
             break;
+        case ST_TASK_AGAIN:
+            live_again(plan, &plan->steps[task->step], task->segment);
+            break;
         case ST_TASK_EPILOGUE:
         case ST_TASK_BACKWARD:
             live_backward(plan, &plan->steps[task->step], task->segment);
@@ -90,6 +115,11 @@ static void find_lifetimes(st_plan *plan) {
         int value = plan->alias[plan->graph->outputs[i].node];
         if (value >= 0) {
             live(&owner(plan, value)->data, plan->segment_count - 1); /* the caller reads it after the run */
+        }
+    }
+    for (int i = 0; i < plan->graph->node_count && plan->options.keep_values; i++) {
+        if (plan->alias[i] >= 0) {
+            live(&owner(plan, plan->alias[i])->data, plan->segment_count - 1);
         }
     }
 }
@@ -121,29 +151,31 @@ static int larger_first(const void *a, const void *b) {
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
-static int lower_first(const void *a, const void *b) {
-    const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset ? 1 : 0;
-}
-
-/* The lowest offset where `piece` overlaps none of the placed pieces that live at the same time. `near` is room for
- * them. */
-static void place(st_piece *piece, st_piece **placed, size_t placed_count, st_piece **near) {
-    size_t near_count = 0;
-    for (size_t i = 0; i < placed_count; i++) {
-        if (placed[i]->first <= piece->last && piece->first <= placed[i]->last) {
-            near[near_count++] = placed[i];
-        }
-    }
-    qsort(near, near_count, sizeof *near, lower_first);
+/* The lowest offset where `piece` overlaps none of the placed pieces that live at the same time. `placed` is in order
+ * of offsets, and stays so. */
+static void place(st_piece *piece, st_piece **placed, size_t placed_count) {
     piece->offset = 0;
-    for (size_t i = 0; i < near_count; i++) {
-        if (piece->offset + piece->bytes <= near[i]->offset) {
+    for (size_t i = 0; i < placed_count; i++) {
+        if (placed[i]->first > piece->last || piece->first > placed[i]->last) {
+            continue;
+        }
+        if (piece->offset + piece->bytes <= placed[i]->offset) {
             break;
         }
-        size_t end = near[i]->offset + near[i]->bytes;
+        size_t end = placed[i]->offset + placed[i]->bytes;
         piece->offset = end > piece->offset ? end : piece->offset;
     }
+    size_t low = 0, high = placed_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (placed[middle]->offset <= piece->offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    memmove(placed + low + 1, placed + low, (placed_count - low) * sizeof *placed);
+    placed[low] = piece;
 }
 
 static void collect(st_piece **pieces, size_t *count, st_piece *piece, size_t bytes) {
@@ -159,13 +191,14 @@ static void reset(st_piece *piece) {
 
 strata_status st_plan_memory(st_planner *planner) {
     st_plan *plan = planner->plan;
-    size_t most = (size_t)plan->graph->node_count * 2 + (size_t)plan->step_count * 4, count = 0;
-    st_piece **pieces = NULL, **near = NULL;
+    size_t most = (size_t)plan->graph->node_count * 3 + (size_t)plan->step_count * 4, count = 0;
+    st_piece **pieces = NULL, **placed = NULL;
     ST_TRY(st_arena_alloc(&pieces, planner->arena, most, sizeof *pieces, planner->err));
-    ST_TRY(st_arena_alloc(&near, planner->arena, most, sizeof *near, planner->err));
+    ST_TRY(st_arena_alloc(&placed, planner->arena, most, sizeof *placed, planner->err));
     for (int i = 0; i < plan->graph->node_count; i++) {
         reset(&plan->slots[i].data);
         reset(&plan->slots[i].gradient);
+        reset(&plan->slots[i].again);
     }
     for (int s = 0; s < plan->step_count; s++) {
         reset(&plan->steps[s].affine_data);
@@ -181,6 +214,7 @@ strata_status st_plan_memory(st_planner *planner) {
         }
         collect(pieces, &count, &plan->slots[i].data, bytes);
         collect(pieces, &count, &plan->slots[i].gradient, bytes);
+        collect(pieces, &count, &plan->slots[i].again, bytes);
     }
     for (int s = 0; s < plan->step_count; s++) {
         st_step *step = &plan->steps[s];
@@ -191,7 +225,7 @@ strata_status st_plan_memory(st_planner *planner) {
     }
     qsort(pieces, count, sizeof *pieces, larger_first);
     for (size_t i = 0; i < count; i++) {
-        place(pieces[i], pieces, i, near);
+        place(pieces[i], placed, i);
         size_t end = pieces[i]->offset + pieces[i]->bytes;
         plan->arena_bytes = end > plan->arena_bytes ? end : plan->arena_bytes;
     }

@@ -32,6 +32,9 @@ size_t st_plan_locate(const st_plan *plan, int value, bool gradient, st_view *vi
         channel += plan->slots[root].channel_offset;
         root = plan->slots[root].parent;
     }
+    while (gradient && plan->slots[root].gradient_of >= 0) {
+        root = plan->slots[root].gradient_of;
+    }
     const st_slot *owner = &plan->slots[root];
     int64_t lanes = plan->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
     *view = (st_view){.dtype = slot->dtype, .layout = plan->layout, .dims = slot->dims, .pixel_stride = owner->dims.c};
@@ -56,7 +59,11 @@ static void next_column(st_text *text, size_t column) {
 }
 
 static void print_step(st_text *text, const st_plan *plan, int index) {
-    static const char *const activations[] = {"", " + relu", " + tanh", " + sigmoid"};
+    static const char *const activations[] = {
+#define PRINTED(NAME, name) [ST_ACTIVATION_##NAME] = " + " #name,
+        "", ST_ACTIVATION_LIST(PRINTED)
+#undef PRINTED
+    };
     const st_step *step = &plan->steps[index];
     st_text_add(text, "%4d  ", index);
     size_t column = 6;
@@ -69,8 +76,11 @@ static void print_step(st_text *text, const st_plan *plan, int index) {
     }
     st_text_add(text, "%s", step->node->path);
     st_text_pad(text, column + 22);
-    st_text_add(text, "%s%s%s%s", step->node->text, step->affine != NULL ? " + bn folded" : "",
-                step->residual >= 0 ? " + residual" : "", activations[step->activation]);
+    st_text_add(text, "%s", step->node->text);
+    if (step->affine != NULL) {
+        st_text_add(text, " + %s folded", step->affine->op->name);
+    }
+    st_text_add(text, "%s%s", step->residual >= 0 ? " + residual" : "", activations[step->activation]);
     next_column(text, column + 82);
     st_view view;
     size_t offset = st_plan_locate(plan, step->value, false, &view);

@@ -14,6 +14,9 @@ typedef struct st_plan_options {
     int64_t batch;
     int threads;
     const struct st_kernels *kernels;
+    int64_t again_from; /* numbers of one image from which a value may be computed twice; 0: as measured to pay */
+    bool keep_values;   /* nothing is fused and every value stays to the end: each path can be read after a run */
+    bool as_inference;  /* with ST_MODE_TRAIN: gradients of what inference computes, no side heads */
 } st_plan_options;
 
 /* A piece of the arena that lives from one segment to another. */
@@ -31,6 +34,9 @@ typedef struct st_slot {
     int step;                /* that makes it; -1: an alias, see st_plan.alias */
     int child_count;         /* values that are slices of this one */
     st_piece data, gradient; /* of values that own memory */
+    bool is_again;           /* given up after forward, computed again before the first backward step that reads it */
+    st_piece again;
+    int gradient_of; /* the value whose gradient's memory this one's gradient takes over; -1: its own */
     bool needs_gradient;
     bool clear_gradient; /* contributions do not cover it at once: zero it first, then add all */
 } st_slot;
@@ -53,7 +59,8 @@ typedef struct st_step {
     /* backward */
     bool runs_backward;
     const bool *din_needed, *din_add;
-    bool residual_needed, residual_add;
+    bool residual_needed, residual_add, residual_shared; /* shared: its gradient is this step's dout, in place */
+    bool backward_reads_in, backward_reads_out;
     bool dstate_needed;
 } st_step;
 
@@ -63,6 +70,7 @@ typedef enum st_task_kind {
     ST_TASK_FOLD,
     ST_TASK_FORWARD,
     ST_TASK_CLEAR,
+    ST_TASK_AGAIN,
     ST_TASK_EPILOGUE,
     ST_TASK_BACKWARD
 } st_task_kind;
@@ -71,7 +79,7 @@ typedef struct st_task {
     int step; /* CLEAR: the value whose gradient is zeroed */
     int phase;
     bool by_image;
-    int segment; /* tasks of one segment run without waiting for each other */
+    int segment; /* tasks of one segment run without waiting for each other; those by image, image by image */
 } st_task;
 
 typedef struct st_plan {
@@ -84,6 +92,7 @@ typedef struct st_plan {
     int step_count;
     st_task *tasks; /* forward, then backward in training */
     int task_count, forward_task_count, segment_count;
+    bool chains;         /* while tasks are added: the last segment works image by image throughout */
     size_t arena_bytes;  /* values, gradients, kept, shared */
     size_t thread_bytes; /* scratch of each thread */
 } st_plan;

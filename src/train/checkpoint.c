@@ -128,6 +128,12 @@ static void add_run(st_text *text, const strata_model *model, const st_recipe *r
                 "%" PRId64 " epochs, batch %" PRId64 ", seed %" PRIu64
                 ", %zu numbers trained in %zu tensors, labels %.12s",
                 recipe->epochs, core->options.batch, recipe->seed, numbers, tensors, recipe->data);
+    for (int i = 0; i < recipe->step_at_count; i++) {
+        st_text_add(text, "%s%.17g", i == 0 ? ", drops at " : " ", recipe->step_at[i]);
+    }
+    if (recipe->augment.count > 0) {
+        st_text_add(text, ", augmented %s", recipe->augment.text);
+    }
 }
 
 typedef struct save_state {

@@ -42,6 +42,37 @@ static bool is_between(double x, double low, double high) {
     return x >= low && x <= high; /* false for NaN */
 }
 
+/* "8,12.5": ascending epochs, with commas or blanks between them. */
+static strata_status parse_step_at(st_recipe *recipe, const char *text, strata_error *err) {
+    const char *at = text;
+    while (*at != '\0') {
+        double value = 0.0, unit = 1.0, before = 0.0;
+        size_t digits = strspn(at, "0123456789");
+        ST_FAIL_IF(digits == 0 || digits > 7 || recipe->step_at_count == ST_STEP_LIMIT, err, STRATA_INVALID,
+                   "the drops of the step schedule are at most %d epochs, as in 8,12; found '%s'", ST_STEP_LIMIT, text);
+        for (; digits > 0; digits--) {
+            value = 10.0 * value + (double)(*at++ - '0');
+        }
+        if (*at == '.') {
+            for (at++; *at >= '0' && *at <= '9'; at++) {
+                unit /= 10.0;
+                value += unit * (double)(*at - '0');
+            }
+        }
+        if (recipe->step_at_count > 0) {
+            before = recipe->step_at[recipe->step_at_count - 1];
+        }
+        ST_FAIL_IF(value <= before, err, STRATA_INVALID,
+                   "the drops of the step schedule must ascend from above 0; found '%s'", text);
+        recipe->step_at[recipe->step_at_count++] = value;
+        size_t gap = strspn(at, ", ");
+        ST_FAIL_IF(*at != '\0' && gap == 0, err, STRATA_INVALID,
+                   "the drops of the step schedule are numbers of epochs, as in 8,12; found '%s'", text);
+        at += gap;
+    }
+    return STRATA_OK;
+}
+
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err) {
     const strata_train_options none = {0};
     options = options != NULL ? options : &none;
@@ -55,6 +86,7 @@ strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options
                         .step_factor = options->step_factor == 0.0 ? 0.1 : options->step_factor,
                         .warmup = options->warmup,
                         .seed = options->seed};
+    ST_TRY(st_augment_parse(&recipe.augment, options->augment, err));
     ST_TRY(st_optimizer_parse(&recipe.optimizer, options->optimizer, err));
     int schedule = ST_SCHEDULE_ONECYCLE;
     if (options->schedule != NULL) {
@@ -85,8 +117,22 @@ strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options
                "warm-up must be from 0 to all epochs, found %g", recipe.warmup);
     ST_FAIL_IF(recipe.nesterov && (recipe.momentum == 0.0 || recipe.optimizer != ST_OPTIMIZER_SGD), err, STRATA_INVALID,
                "Nesterov needs sgd with momentum");
+    if (options->step_at != NULL) {
+        ST_TRY(parse_step_at(&recipe, options->step_at, err));
+    }
     *out = recipe;
     return STRATA_OK;
+}
+
+static int64_t drop_count(const st_recipe *recipe, double at, double epoch_steps) {
+    if (recipe->step_at_count == 0) {
+        return (int64_t)(at / (epoch_steps * recipe->step_every));
+    }
+    int64_t drops = 0;
+    while (drops < recipe->step_at_count && at >= recipe->step_at[drops] * epoch_steps) {
+        drops++;
+    }
+    return drops;
 }
 
 static double between(double from, double to, double share) {
@@ -114,7 +160,7 @@ double st_schedule_rate(const st_recipe *recipe, int64_t step, int64_t epoch_ste
         return between(rate, 0.0, (at - warm) / length);
     }
     if (recipe->schedule == ST_SCHEDULE_STEP) {
-        int64_t drops = (int64_t)(at / ((double)epoch_steps * recipe->step_every));
+        int64_t drops = drop_count(recipe, at, (double)epoch_steps);
         for (int64_t i = 0; i < drops && rate > 1e-30; i++) {
             rate *= recipe->step_factor;
         }

@@ -43,13 +43,18 @@ typedef enum st_schedule {
     ST_SCHEDULE_ONECYCLE
 } st_schedule;
 
+enum { ST_STEP_LIMIT = 16 };
+
 typedef struct st_recipe {
     int64_t epochs;
     st_optimizer optimizer;
     st_schedule schedule;
     double learning_rate, momentum, weight_decay, label_smoothing, step_every, step_factor, warmup;
+    double step_at[ST_STEP_LIMIT]; /* epochs of the drops, ascending; none: step_every */
+    int step_at_count;
     bool nesterov;
     uint64_t seed;
+    st_augment augment;
     char data[65]; /* st_data_fingerprint of what it learns from */
 } st_recipe;
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);

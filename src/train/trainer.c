@@ -173,9 +173,24 @@ void strata_trainer_place(const strata_trainer *trainer, strata_step_info *out) 
                               .epoch_done = place->step == trainer->epoch_steps};
 }
 
+/* The border is the byte that preparation takes nearest to 0. */
+static void augment_epoch(strata_trainer *trainer) {
+    const st_preparation *preparation = &trainer->model->core->preparation;
+    st_augmentation augmentation = {
+        .augment = trainer->recipe.augment, .seed = trainer->recipe.seed, .epoch = (uint64_t)trainer->place.epoch};
+    for (size_t c = 0; c < ST_COUNT_OF(augmentation.fill); c++) {
+        double byte = preparation->mean[c] * 255.0 + 0.5;
+        augmentation.fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
+    }
+    st_batcher_augment(trainer->batcher, &augmentation);
+}
+
 static strata_status start_epoch(strata_trainer *trainer, strata_error *err) {
     st_data_order(trainer->order, trainer->count, trainer->recipe.seed, (uint64_t)trainer->place.epoch);
     size_t first = (size_t)(trainer->place.step * trainer->model->core->options.batch);
+    if (trainer->recipe.augment.count > 0) {
+        augment_epoch(trainer);
+    }
     ST_TRY(st_batcher_start(trainer->batcher, trainer->order, trainer->count, first, err));
     trainer->is_started = true;
     return STRATA_OK;

@@ -32,13 +32,13 @@ static strata_status read_pictures(const char *path, strata_error *err) {
 }
 
 static strata_status read_labels(const char *path, strata_error *err) {
-    const uint8_t *labels = NULL;
+    const int32_t *labels = NULL;
     st_arena *arena = NULL;
     size_t count = 0, sum = 0;
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_idx_labels(&labels, &count, arena, path, err);
     for (size_t i = 0; status == STRATA_OK && i < count; i++) {
-        sum += labels[i];
+        sum += (size_t)labels[i];
     }
     pixels[0] = (uint8_t)sum;
     st_arena_free(arena);

@@ -1,0 +1,241 @@
+/* strata diff: which tensor of two safetensors files differs first, and by how much. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "program.h"
+
+enum { MOST_ROWS = 20 };
+
+typedef struct arguments {
+    common common;
+    double rtol, atol;
+    bool all;
+} arguments;
+
+typedef struct counts {
+    size_t compared, over, shapes, only_first, only_second;
+    const strata_difference *first, *worst; /* over the tolerance, in the order of the first file; of all compared */
+} counts;
+
+static bool is_over(const strata_difference *d, const arguments *a) {
+    return d->match == STRATA_MATCHED && d->rel_norm > a->rtol && d->max_abs > a->atol;
+}
+
+static counts count_differences(const strata_comparison *c, const arguments *a) {
+    counts n = {0};
+    for (size_t i = 0; i < c->count; i++) {
+        const strata_difference *d = &c->differences[i];
+        n.compared += d->match == STRATA_MATCHED;
+        n.shapes += d->match == STRATA_SHAPE_DIFFERS;
+        n.only_first += d->match == STRATA_ONLY_FIRST;
+        n.only_second += d->match == STRATA_ONLY_SECOND;
+        if (is_over(d, a)) {
+            n.over++;
+            n.first = n.first != NULL ? n.first : d;
+        }
+        if (d->match == STRATA_MATCHED && (n.worst == NULL || d->rel_norm > n.worst->rel_norm)) {
+            n.worst = d;
+        }
+    }
+    return n;
+}
+
+/* What only the first file has may be there: it is more than was asked for. */
+static bool is_same(const counts *n) {
+    return n->compared > 0 && n->over == 0 && n->shapes == 0 && n->only_second == 0;
+}
+
+/* ---- for programs ----------------------------------------------------------------------------------------------- */
+
+static void add_difference(json *j, const char *key, const strata_difference *d) {
+    json_open(j, key, '{');
+    json_text(j, "name", d->name);
+    json_number(j, "max_abs", d->max_abs);
+    json_number(j, "rel_norm", d->rel_norm);
+    json_close(j, '}');
+}
+
+static void add_names(json *j, const char *key, const strata_comparison *c, strata_match match) {
+    json_open(j, key, '[');
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->differences[i].match == match) {
+            json_text(j, NULL, c->differences[i].name);
+        }
+    }
+    json_close(j, ']');
+}
+
+static void print_json(const strata_comparison *c, const counts *n, const arguments *a) {
+    json j = {0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "first_file", a->common.items[0]);
+    json_text(&j, "second_file", a->common.items[1]);
+    json_number(&j, "rtol", a->rtol);
+    json_number(&j, "atol", a->atol);
+    json_bool(&j, "same", is_same(n));
+    json_open(&j, "tensors", '[');
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->differences[i].match == STRATA_MATCHED) {
+            add_difference(&j, NULL, &c->differences[i]);
+        }
+    }
+    json_close(&j, ']');
+    if (n->worst != NULL) {
+        add_difference(&j, "worst", n->worst);
+    }
+    if (n->first != NULL) {
+        add_difference(&j, "first", n->first);
+    }
+    add_names(&j, "only_first", c, STRATA_ONLY_FIRST);
+    add_names(&j, "only_second", c, STRATA_ONLY_SECOND);
+    json_open(&j, "shapes", '[');
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->differences[i].match == STRATA_SHAPE_DIFFERS) {
+            json_open(&j, NULL, '{');
+            json_text(&j, "name", c->differences[i].name);
+            json_text(&j, "first", c->differences[i].shape);
+            json_text(&j, "second", c->differences[i].other_shape);
+            json_close(&j, '}');
+        }
+    }
+    json_close(&j, ']');
+    json_close(&j, '}');
+    json_print(&j);
+}
+
+/* ---- for people ------------------------------------------------------------------------------------------------- */
+
+static label size_text(double x) {
+    label out;
+    snprintf(out.s, sizeof out.s, isfinite(x) ? "%.2e" : "not finite", x);
+    return out;
+}
+
+static void print_table(const strata_comparison *c, const counts *n, const arguments *a) {
+    table t = {.alignment = "llrrl", .column_count = 5};
+    size_t rows = 0, left = 0;
+    table_cell(&t, "tensor");
+    table_cell(&t, "shape");
+    table_cell(&t, "max abs");
+    table_cell(&t, "rel norm");
+    table_cell(&t, "%s", "");
+    for (size_t i = 0; i < c->count; i++) {
+        const strata_difference *d = &c->differences[i];
+        if (d->match != STRATA_MATCHED || !(a->all || is_over(d, a))) {
+            continue;
+        }
+        if (!a->all && rows == MOST_ROWS) {
+            left++;
+            continue;
+        }
+        rows++;
+        table_cell(&t, "%s", safe_text(d->name).s);
+        table_cell(&t, "%s", safe_text(d->shape).s);
+        table_cell(&t, "%s", size_text(d->max_abs).s);
+        table_cell(&t, "%s", size_text(d->rel_norm).s);
+        table_cell(&t, "%s", d == n->first ? "differs first" : is_over(d, a) && a->all ? "differs" : "");
+    }
+    table_print(&t, "", true);
+    if (left > 0) {
+        printf("... and %s more: --all shows every tensor\n", count_text((int64_t)left).s);
+    }
+}
+
+static void print_unmatched(const strata_comparison *c, strata_match match, size_t count, const char *where) {
+    size_t shown = 0;
+    if (count == 0) {
+        return;
+    }
+    printf("only in %s: %s tensor%s\n", safe_text(where).s, count_text((int64_t)count).s, count == 1 ? "" : "s");
+    for (size_t i = 0; i < c->count && shown < MOST_ROWS; i++) {
+        const strata_difference *d = &c->differences[i];
+        if (d->match == match) {
+            shown++;
+            printf("  %s  %s\n", safe_text(d->name).s,
+                   safe_text(match == STRATA_ONLY_FIRST ? d->shape : d->other_shape).s);
+        }
+    }
+    if (count > shown) {
+        printf("  ... and %s more\n", count_text((int64_t)(count - shown)).s);
+    }
+}
+
+static void print_shapes(const strata_comparison *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        const strata_difference *d = &c->differences[i];
+        if (d->match == STRATA_SHAPE_DIFFERS) {
+            label first = safe_text(d->shape), second = safe_text(d->other_shape);
+            printf("%s is %s here, %s there\n", safe_text(d->name).s, first.s, second.s);
+        }
+    }
+}
+
+static void print_text(const strata_comparison *c, const counts *n, const arguments *a) {
+    if (n->over > 0) {
+        printf("%s of %s tensors differ by more than %s; the first is %s, by %s\n", count_text((int64_t)n->over).s,
+               count_text((int64_t)n->compared).s, number_text(a->rtol).s, safe_text(n->first->name).s,
+               size_text(n->first->rel_norm).s);
+    } else if (n->compared > 0) {
+        printf("%s tensor%s within %s; the worst is %s, by %s\n", count_text((int64_t)n->compared).s,
+               n->compared == 1 ? " agrees" : "s agree", number_text(a->rtol).s, safe_text(n->worst->name).s,
+               size_text(n->worst->rel_norm).s);
+    } else {
+        printf("no tensor is in both files with the same shape\n");
+    }
+    if (!a->common.quiet) {
+        if (n->over > 0 || a->all) {
+            print_table(c, n, a);
+        }
+        print_shapes(c);
+        print_unmatched(c, STRATA_ONLY_FIRST, n->only_first, a->common.items[0]);
+        print_unmatched(c, STRATA_ONLY_SECOND, n->only_second, a->common.items[1]);
+    }
+}
+
+static int run(void *all) {
+    const arguments *a = all;
+    strata_error err;
+    strata_comparison c;
+    if (strata_compare(&c, a->common.items[0], a->common.items[1], &err) != STRATA_OK) {
+        return report(&err);
+    }
+    counts n = count_differences(&c, a);
+    if (a->common.json) {
+        print_json(&c, &n, a);
+    } else {
+        print_text(&c, &n, a);
+    }
+    strata_comparison_free(&c);
+    return is_same(&n) ? DONE : FAILED;
+}
+
+static const option options[] = {
+    {OPTION_NUMBER, 0, "rtol", "R", "largest relative norm (0.001)", offsetof(arguments, rtol), 0, 1e300},
+    {OPTION_NUMBER, 0, "atol", "A", "or largest difference of an element (0)", offsetof(arguments, atol), 0, 1e300},
+    {OPTION_FLAG, 0, "all", NULL, "show every tensor, not only those that differ", offsetof(arguments, all), 0, 0},
+    {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
+};
+
+static const arguments defaults = {.rtol = 1e-3};
+
+const command command_diff = {
+    .name = "diff",
+    .summary = "which tensor of two files differs first, and by how much",
+    .usage = "diff A.safetensors B.safetensors",
+    .about = "Compares two safetensors files tensor by tensor; B is the reference. A tensor's max\n"
+             "abs is the largest difference of an element, its rel norm the norm of the\n"
+             "difference over the norm in B, summed in double. Exit status 1 when a tensor is\n"
+             "over the tolerance, has another shape, or is missing in A; what only A has is\n"
+             "listed and does no harm. The order is A's: in a file of `trace` the first tensor\n"
+             "that differs is where to look.",
+    .examples = "diff mine.safetensors torch.safetensors | is it the same, and where not?\n"
+                "diff mine.st torch.st --rtol 1e-5 --all | a row for every tensor\n"
+                "diff mine.st torch.st --json | for a program",
+    .options = options,
+    .defaults = &defaults,
+    .arguments_size = sizeof(arguments),
+    .least_items = 2,
+    .most_items = 2,
+    .items = "two safetensors files",
+    .run = run,
+};

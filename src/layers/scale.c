@@ -1,0 +1,184 @@
+/* scale: y = x * weight + bias, one trained weight and bias for each channel.
+ *
+ * Backward: dx = dy * weight; dweight = sum of dy x, dbias = sum of dy: of each image in chains of 64 pixels
+ * (kernels/norm.inc), images merged in pairs, neighbours first, in double. */
+#include <string.h>
+
+#include "layers/layers.h"
+
+typedef struct scale_params {
+    bool bias;
+} scale_params;
+
+enum { WEIGHT, BIAS };
+enum { CHANNEL_BLOCK = 64 };
+
+static strata_status shape(st_infer *in, strata_error *err) {
+    const scale_params *params = in->params;
+    (void)err;
+    in->out = in->in[0];
+    in->out_flat = in->in_flat[0];
+    const st_state_dims vector = {.rank = 1, .dims = {in->in[0].c}, .fan_in = 1, .fan_out = 1};
+    in->state[WEIGHT] = vector;
+    if (params->bias) {
+        in->state[BIAS] = vector;
+    }
+    in->multiply_adds = in->in[0].h * in->in[0].w * in->in[0].c;
+    return STRATA_OK;
+}
+
+/* ---- forward ---- */
+
+static void forward(const st_call *call, int64_t item, void *scratch) {
+    (void)scratch;
+    st_epilogue own = {.scale = call->state[WEIGHT], .shift = call->state[BIAS]};
+    if (call->epilogue.scale == NULL && call->epilogue.shift == NULL) {
+        own.residual = call->epilogue.residual;
+        own.activation = call->epilogue.activation;
+        st_item_apply(call, &call->out, &call->in[0], &own, item);
+    } else {
+        st_item_apply(call, &call->out, &call->in[0], &own, item);
+        st_item_apply(call, &call->out, &call->out, &call->epilogue, item);
+    }
+}
+
+static void fold(const st_site *site, st_real *const *state, const st_real *shift_in, st_real *scale, st_real *shift) {
+    for (int64_t i = 0; i < site->out.c; i++) {
+        double before = shift_in == NULL ? 0 : (double)shift_in[i], bias = state[BIAS] == NULL ? 0 : state[BIAS][i];
+        scale[i] = state[WEIGHT][i];
+        shift[i] = (st_real)(before * (double)state[WEIGHT][i] + bias);
+    }
+}
+
+/* ---- backward ---- */
+
+static int64_t lanes_of(st_layout layout) {
+    return layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+}
+
+static int64_t item_count(int64_t images, st_layout layout) {
+    return (images + lanes_of(layout) - 1) / lanes_of(layout);
+}
+
+/* In `shared`: sums of dy, then of dy x, of each channel of each image, in the layout of a value with one pixel. */
+static size_t sums_count(const st_site *site) {
+    return (size_t)(item_count(site->batch, site->layout) * site->out.c * lanes_of(site->layout));
+}
+
+static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
+    (void)err; /* two pixels of the value for each image */
+    if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
+        needs->shared_bytes = 2 * sums_count(site) * sizeof(st_real);
+        needs->thread_bytes = (size_t)site->out.c * sizeof(st_real);
+    }
+    return STRATA_OK;
+}
+
+static bool has_gradient(const st_call *call) {
+    return call->dstate[WEIGHT] != NULL || call->dstate[BIAS] != NULL;
+}
+
+static void backward(const st_call *call, int64_t item, void *scratch) {
+    st_layout layout = call->out.layout;
+    st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item);
+    if (has_gradient(call)) {
+        st_real *sums = (st_real *)call->shared + item * x.width;
+        memset(scratch, 0, (size_t)call->out.dims.c * sizeof(st_real)); /* the mean: none */
+        call->site->kernels->norm_sums(&(st_norm_backward){.rows = x.rows,
+                                                           .channels = call->out.dims.c,
+                                                           .lanes = (int)lanes_of(layout),
+                                                           .in = x.data,
+                                                           .dout = dy.data,
+                                                           .in_stride = x.stride,
+                                                           .dout_stride = dy.stride,
+                                                           .mean = scratch},
+                                       sums, sums + sums_count(call->site));
+    }
+    if (call->din[0].data != NULL) {
+        st_epilogue times = {.scale = call->state[WEIGHT]};
+        if (call->din_add[0]) {
+            times.residual = call->din[0];
+        }
+        st_item_apply(call, &call->din[0], &call->dout, &times, item);
+    }
+}
+
+/* Of one channel, images first to first + count - 1. */
+static double sum_images(const st_call *call, const st_real *sums, int64_t channel, int64_t first, int64_t count) {
+    if (count == 1) {
+        int64_t lanes = lanes_of(call->out.layout);
+        return (double)sums[(first / lanes * call->out.dims.c + channel) * lanes + first % lanes];
+    }
+    int64_t half = 1;
+    while (2 * half < count) {
+        half *= 2;
+    }
+    return sum_images(call, sums, channel, first, half) + sum_images(call, sums, channel, first + half, count - half);
+}
+
+static int64_t channel_blocks(const st_call *call) {
+    return has_gradient(call) ? (call->out.dims.c + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK : 0;
+}
+
+static void channel_gradients(const st_call *call, int64_t block, void *scratch) {
+    (void)scratch;
+    const st_real *sums = call->shared, *products = sums + sums_count(call->site);
+    int64_t end = (block + 1) * CHANNEL_BLOCK;
+    for (int64_t c = block * CHANNEL_BLOCK; c < end && c < call->out.dims.c; c++) {
+        if (call->dstate[WEIGHT] != NULL) {
+            call->dstate[WEIGHT][c] = (st_real)sum_images(call, products, c, 0, call->run->n);
+        }
+        if (call->dstate[BIAS] != NULL) {
+            call->dstate[BIAS][c] = (st_real)sum_images(call, sums, c, 0, call->run->n);
+        }
+    }
+}
+
+static void reference(const st_call *call) {
+    int64_t c = call->out.dims.c, count = call->run->n * call->out.dims.h * call->out.dims.w * c;
+    const st_real *x = call->in[0].data;
+    for (int64_t i = 0; i < count; i++) {
+        double bias = call->state[BIAS] == NULL ? 0 : (double)call->state[BIAS][i % c];
+        ((st_real *)call->out.data)[i] = (st_real)((double)x[i] * (double)call->state[WEIGHT][i % c] + bias);
+    }
+}
+
+static const st_impl impl = {.prepare = prepare,
+                             .forward = {{.run = forward, .by_image = true}},
+                             .backward = {{.run = backward, .by_image = true},
+                                          {.items = channel_blocks, .run = channel_gradients, .only_states = true}},
+                             .fuses_epilogue = true,
+                             .backward_reads_in = true,
+                             .reads_strided = true,
+                             .writes_strided = true};
+
+const st_op st_op_scale = {
+    .name = "scale",
+    .summary = "each channel times a trained weight, plus a trained bias",
+    .source =
+        "LeCun, Bottou, Bengio, Haffner 1998, section II.B (coefficient and bias of a subsampling layer); Caffe's\n"
+        "Scale",
+    .examples = "input 6x5x8, scale\n"
+                "input 28x28x6, avgpool 2x2, scale, sigmoid\n"
+                "input 9x11x70, scale bias=no\n"
+                "input 1x1x13, fc 21, scale\n",
+    .notes = "LeNet-5's subsampling is `avgpool 2x2, scale` before the squashing function. weight begins at 1 and is\n"
+             "trained without weight decay, as bn's is: to pull it to 0 would switch the channel off, and the weights\n"
+             "before it already bear the decay. In inference the layer before absorbs it where it can.",
+    .params = {{.name = "bias",
+                .kind = ST_PARAM_FLAG,
+                .offset = offsetof(scale_params, bias),
+                .standard = "yes",
+                .meaning = "adds a trained number to each channel"}},
+    .params_size = sizeof(scale_params),
+    .init_param_offset = -1,
+    .state = {[WEIGHT] = {.name = "weight", .is_trained = true, .init = ST_INIT_ONE},
+              [BIAS] = {.name = "bias", .is_trained = true, .init = ST_INIT_ZERO}},
+    .in_min = 1,
+    .in_max = 1,
+    .traits = ST_OP_IS_AFFINE,
+    .shape = shape,
+    .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
+    .fold = fold,
+    .reference = reference,
+};
