@@ -1,7 +1,7 @@
-/* bench_kernels: the convolutions of ResNet-50 and some others through the NHWC layer's own phases, packing and padding
+/* bench_kernels: the convolutions of ResNet-50 and some others through the layer's own phases, packing and padding
  * included, beside the peak of fused multiply-adds that this machine reaches in the same run. Not a test: it prints.
  *
- *   bench_kernels [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--cpu] [--json]
+ *   bench_kernels [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--lanes] [--cpu] [--json]
  *
  * --cpu takes the processor time of the one thread instead of the clock on the wall: for a machine that others use too.
  */
@@ -27,13 +27,15 @@ static const shape shapes[] = {
     {7, 2, 224, 3, 64, 3, true},     {3, 1, 13, 256, 384, 1, false},  {5, 1, 27, 64, 192, 2, false},
     {3, 1, 17, 192, 192, 1, false},  {3, 1, 35, 64, 96, 1, false},    {11, 4, 227, 3, 64, 0, true},
     {3, 1, 28, 16, 48, 1, false},    {5, 1, 28, 1, 6, 2, false},      {5, 1, 14, 6, 16, 0, false},
+    {3, 1, 32, 3, 16, 1, true},      {3, 1, 32, 16, 16, 1, false},    {3, 1, 16, 32, 32, 1, false},
+    {3, 1, 8, 64, 64, 1, false},     {3, 2, 32, 16, 32, 1, false},    {3, 2, 16, 32, 64, 1, false},
 };
 
 typedef struct options {
     int threads, runs;
     int64_t batch;
     const char *isa, *only;
-    bool json, cpu;
+    bool json, cpu, lanes;
 } options;
 
 static bool by_cpu;
@@ -80,8 +82,8 @@ static void fill(st_real *numbers, size_t count, uint64_t seed) {
     }
 }
 
-static void make_case(conv_case *c, const shape *s, int64_t batch) {
-    *c = (conv_case){.impl = &st_conv_nhwc, .n = batch, .in = {s->size, s->size, s->c}};
+static void make_case(conv_case *c, const shape *s, int64_t batch, bool lanes) {
+    *c = (conv_case){.impl = lanes ? &st_conv_lanes : &st_conv_nhwc, .n = batch, .in = {s->size, s->size, s->c}};
     c->conv = (st_conv_params){.kernel = {s->kernel, s->kernel},
                                .filters = s->k,
                                .stride = {s->stride, s->stride},
@@ -147,7 +149,7 @@ static void bench_shape(const shape *s, const options *o, const st_kernels *kern
     }
     conv_case c;
     conv_runner runner;
-    make_case(&c, s, o->batch);
+    make_case(&c, s, o->batch, o->lanes);
     if (!conv_runner_begin(&runner, &c, kernels, pool)) {
         fprintf(stderr, "%s: cannot be prepared\n", name);
         exit(1);
@@ -210,6 +212,8 @@ int main(int count, char **words) {
             o.json = true;
         } else if (strcmp(words[i], "--cpu") == 0) {
             o.cpu = true;
+        } else if (strcmp(words[i], "--lanes") == 0) {
+            o.lanes = true;
         } else if (strcmp(words[i], "--threads") == 0 && has_value) {
             o.threads = atoi(words[++i]);
         } else if (strcmp(words[i], "--runs") == 0 && has_value) {
@@ -222,7 +226,8 @@ int main(int count, char **words) {
             o.only = words[++i];
         } else {
             fprintf(stderr,
-                    "usage: %s [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--cpu] [--json]\n",
+                    "usage: %s [--threads N] [--isa NAME] [--runs N] [--batch N] [--only TEXT] [--lanes] [--cpu] "
+                    "[--json]\n",
                     words[0]);
             return 2;
         }
