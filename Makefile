@@ -130,11 +130,13 @@ SWEEPS      := $(sort $(wildcard tests/sweep_*.c))
 SWEEP_MAINS := $(if $(SWEEPS),$(shell grep -l '^int main' $(SWEEPS)))
 SWEEP_PARTS := $(filter-out $(SWEEP_MAINS),$(SWEEPS))
 FUZZ        := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+# Whole networks: run as released, since the sanitizers make minutes of them; check-long runs both.
+HEAVY           := test_parity test_residual test_zoo_train
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
 THREADED        := test_base test_data test_augment test_train
 PROGRAMS_tsan   := $(THREADED)
-PROGRAMS_arm64  := $(filter-out test_zoo_train,$(filter test_%,$(PROGRAMS_asan)))
+PROGRAMS_arm64  := $(filter-out $(HEAVY),$(filter test_%,$(PROGRAMS_asan)))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
 PROGRAMS_fuzz   := $(FUZZ:tests/fuzz/%.c=%)
 TEST_PROGRAMS   := $(PROGRAMS_$(VARIANT):%=$(BUILD)/tests/%)
@@ -176,7 +178,7 @@ check-long: check-build ## check, with every fault, the thread sanitizer and a m
 	@$(MAKE) --no-print-directory fuzz
 check-build:
 	@echo 'building: release'
-	@$(SUBMAKE) -s VARIANT=release BUILD=$(BUILD) all $(BUILD)/tests/shim.so $(BUILD)/tests/test_zoo_train
+	@$(SUBMAKE) -s VARIANT=release BUILD=$(BUILD) all $(BUILD)/tests/shim.so $(HEAVY:%=$(BUILD)/tests/%)
 	@echo 'building: address and undefined-behaviour sanitizers'
 	@$(SUBMAKE) -s VARIANT=asan BUILD=$(BUILD)/asan $(BUILD)/asan/strata test-programs
 	@echo 'building: double precision'

@@ -22,12 +22,10 @@ try strata train lenet5 --data d --val 1
 try strata train lenet5 --data d --schedule zigzag
 try strata train lenet5 --data d --epochs 2 --warmup 3
 try strata train lenet5 --data d --precision bf16
-try strata train lenet5 --data d --augment imagenet
 try strata train lenet5 --data d --accumulate 2
 try strata train --resume run --epochs 3
 try strata train lenet5 --resume run
 try strata eval lenet5 --data d
 try strata predict lenet5
-try strata bench lenet5 --layers
 try strata fmt a.net b.net
 try strata fmt -i --check a.net
