@@ -1,10 +1,10 @@
 /* strata: classic convolutional networks in C.
  *
- * The public interface, in layers: 0 errors and runtime, 1 look at a net, 2 run it, 3 train it. Stop where your need
- * stops. Grammar of every signature: outputs first, then the object, inputs, options (NULL = defaults), `err` last.
- * Options are structs whose zero value is the default. A function that can fail returns strata_status; on failure its
- * output pointer is NULL, nothing on disk has changed, and `err` (may be NULL) says where, what was found and what was
- * expected. The library never prints, exits or aborts.
+ * The public interface, in layers: 0 errors and runtime, 1 look at a net, 2 run it, 3 train it, 4 compare it with other
+ * programs. Stop where your need stops. Grammar of every signature: outputs first, then the object, inputs, options
+ * (NULL = defaults), `err` last. Options are structs whose zero value is the default. A function that can fail returns
+ * strata_status; on failure its output pointer is NULL, nothing on disk has changed, and `err` (may be NULL) says
+ * where, what was found and what was expected. The library never prints, exits or aborts.
  *
  * Ownership is in the verb: create, load, open, parse, build give the caller something to free with the matching
  * function; accessors lend a pointer that is valid until the object is freed (or until the next call, where said). An
@@ -65,9 +65,8 @@ STRATA_API const char *strata_built_with(void);
 typedef struct strata_runtime strata_runtime; /* threads and the set of kernels */
 
 typedef struct strata_options {
-    int threads; /* 0: as many as the process may use */
-    const char
-        *isa; /* "portable", "avx2", "avx512"; NULL: the environment's STRATA_ISA, else the best that runs here */
+    int threads;     /* 0: as many as the process may use */
+    const char *isa; /* "portable", "avx2", "avx512"; NULL: the environment's STRATA_ISA, else the best that runs */
 } strata_options;
 
 STRATA_API strata_status strata_runtime_create(strata_runtime **out, const strata_options *options, strata_error *err);
@@ -211,7 +210,8 @@ STRATA_API const char *strata_model_preparation(const strata_model *model);
  * Deterministic: the same bits for any number of threads on any processor. */
 STRATA_API strata_status strata_model_infer(strata_model *model, const uint8_t *images, size_t count,
                                             strata_shape shape, float *out, strata_error *err);
-/* Best of `repeats` timed runs of one batch of noise, forward or (train) a whole step; seconds each in `seconds`. */
+/* How long runs of one batch of noise take, after one that warms up: forward, or (train) a whole step, which moves the
+ * weights a little. seconds: [repeats], one for each run; the caller's. */
 STRATA_API strata_status strata_model_time(strata_model *model, bool train, size_t repeats, double *seconds,
                                            strata_error *err);
 
@@ -265,10 +265,10 @@ typedef struct strata_data_options {
     size_t limit; /* the first so many training pictures only; 0: all */
 } strata_data_options;
 
-/* `path`: a folder or file, or a known name ("fashion-mnist", "mnist", "cifar-10") where that data is installed. What
- * is there is found by looking: IDX, CIFAR's binary batches, folders of pictures. Pictures stay on disk; what is packed
- * or encoded is decoded once, into an unnamed temporary file. Pictures that cannot be read are left out and told below;
- * more than a tenth of them is STRATA_FORMAT. */
+/* `path`: a folder or file, or a known name ("fashion-mnist", "mnist", "cifar-10", "cifar-100") where that data is
+ * installed. What is there is found by looking: IDX, CIFAR's binary batches, folders of pictures. Pictures stay on
+ * disk; what is packed or encoded is decoded once, into an unnamed temporary file. Pictures that cannot be read are
+ * left out and told below; more than a tenth of them is STRATA_FORMAT. */
 STRATA_API strata_status strata_dataset_open(strata_dataset **out, const char *path, const strata_data_options *options,
                                              strata_error *err);
 STRATA_API const char *strata_dataset_name(const strata_dataset *data);
@@ -363,7 +363,7 @@ STRATA_API strata_status strata_evaluate(strata_metrics *out, strata_model *mode
                                          strata_part part, int64_t *confusion, strata_progress progress, void *user,
                                          strata_error *err);
 
-/* ---- Trace: one batch, for comparing with other programs -------------------------------------------------------- */
+/* ---- 4. Trace: one batch, for comparing with other programs ----------------------------------------------------- */
 
 /* A batch file is safetensors with `images`, [N,C,H,W], already normalised, and `labels`, N whole numbers from 0, which
  * only a loss needs. */

@@ -6,6 +6,7 @@
  * options.c   one parser of command lines, by descriptors; help from the same descriptors
  * json.c run.c          a small writer, the run folder
  * svg.c svg_runs.c      a run's curve and a confusion matrix, the curves of several runs
+ * drawing*.c  a network as a picture; drawing.h says which file does what
  * memory.c subject.c training.c    what fits, the model that is asked, the course of a training run
  * cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H

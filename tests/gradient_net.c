@@ -128,6 +128,13 @@ static void test_gradient_norm_in_image_lanes(void **state) {
               "tanh\navgpool global\nfc 4\noutput logits loss=cross_entropy\n}\n");
 }
 
+/* Both values are computed twice, the second from the first. */
+static void test_gradient_norm_behind_norm(void **state) {
+    (void)state;
+    check_net("network n {\ninput 8x8x3\nconv 3x3 20 pad=1 bias=no, bn, bn, tanh\nconv 3x3 8, tanh\n"
+              "avgpool global\nfc 4\noutput logits loss=cross_entropy\n}\n");
+}
+
 static void test_gradient_residual_with_norm(void **state) {
     (void)state;
     check_net(
@@ -182,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_image_lanes),
         cmocka_unit_test(test_gradient_norm_in_image_lanes),
+        cmocka_unit_test(test_gradient_norm_behind_norm),
         cmocka_unit_test(test_gradient_residual_with_norm),
         cmocka_unit_test(test_gradient_inception_with_side_head),
         cmocka_unit_test(test_gradient_slice_with_another_reader),

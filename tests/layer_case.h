@@ -464,10 +464,7 @@ static int bias_state(const layer_case *it) {
 }
 
 static inline bool is_served(const layer_case *it, const variant *how) {
-    const st_impl *impl = it->op->impl[how->layout];
-    bool needed[CASE_INPUTS] = {true, true, true, true};
-    st_site site = case_site(it, how, needed);
-    return impl != NULL && (impl->serves == NULL || impl->serves(&site));
+    return it->op->impl[how->layout] != NULL;
 }
 
 /* Forward, and in training backward; fills out, din, dstate, losses, ranks. */

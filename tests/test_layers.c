@@ -344,7 +344,7 @@ static void test_conv_table_has_the_phases_of_conv(void **state) {
         expect_phases_of_conv(impl->backward, of->backward, backward);
         assert_true(impl->backward[backward].only_states);
         assert_null(impl->backward[backward + 1].run);
-        assert_true(of->serves == NULL && of->fuses_epilogue && of->backward_reads_in && !of->backward_reads_out);
+        assert_true(of->fuses_epilogue && of->backward_reads_in && !of->backward_reads_out);
         assert_true(of->reads_strided && of->writes_strided && !of->is_in_place);
     }
 }

@@ -443,6 +443,23 @@ static void test_batches_that_do_not_fit_are_refused(void **state) {
     strata_net_free(net);
 }
 
+/* Options NULL are the defaults, as everywhere. */
+static void test_memory_with_standard_options(void **state) {
+    (void)state;
+    strata_error err;
+    strata_runtime *runtime = NULL;
+    strata_net *net = NULL;
+    strata_memory bare, standard;
+    const strata_trace_options zero = {0};
+    assert_int_equal(strata_runtime_create(&runtime, NULL, &err), STRATA_OK);
+    assert_int_equal(strata_net_load(&net, "lenet5", NULL, &err), STRATA_OK);
+    assert_int_equal(strata_trace_memory(&bare, runtime, net, 4, NULL, &err), STRATA_OK);
+    assert_int_equal(strata_trace_memory(&standard, runtime, net, 4, &zero, &err), STRATA_OK);
+    assert_true(bare.total_bytes > 0 && bare.total_bytes == standard.total_bytes);
+    strata_net_free(net);
+    strata_runtime_free(runtime);
+}
+
 static void test_labels_may_be_left_out_where_no_loss_is_asked_for(void **state) {
     (void)state;
     strata_net *net = net_of(RESIDUAL);
@@ -568,6 +585,7 @@ int main(void) {
         cmocka_unit_test(test_running_statistics_do_not_move),
         cmocka_unit_test(test_names_that_are_taken_get_a_suffix),
         cmocka_unit_test(test_batches_that_do_not_fit_are_refused),
+        cmocka_unit_test(test_memory_with_standard_options),
         cmocka_unit_test(test_labels_may_be_left_out_where_no_loss_is_asked_for),
         cmocka_unit_test(test_comparison_reads_every_type),
         cmocka_unit_test(test_comparison_finds_what_differs_in_the_first_files_order),

@@ -119,10 +119,11 @@ static bool has_loss(const st_graph *graph, int output, const strata_trace_optio
 
 strata_status strata_trace_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
                                   int64_t count, const strata_trace_options *options, strata_error *err) {
+    const strata_trace_options standard = {0};
     *out = (strata_memory){0};
     ST_FAIL_IF(count < 1 || count > BATCH_LIMIT, err, STRATA_INVALID, "images must be from 1 to %d, found %" PRId64,
                BATCH_LIMIT, count);
-    st_model_options core = model_options(count, options);
+    st_model_options core = model_options(count, options != NULL ? options : &standard);
     st_dims input = net->graph->input;
     size_t image = 0, bytes = 0;
     ST_FAIL_IF(!st_size_mul((size_t)(input.h * input.w * input.c), sizeof(st_real), &image) ||

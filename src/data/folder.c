@@ -5,9 +5,8 @@
  *
  * Every picture is decoded once, when the folder is opened, into a spill; what cannot be read is named, counted and
  * left out, and more than a tenth of it refuses. A part goes round the classes (the first picture of each, then the
- * second
- * ...), so that its first N pictures hold all classes. All pictures have one size for now: resizing will stand in
- * decode_one, before a picture goes into the spill. */
+ * second ...), so that its first N pictures hold all classes. All pictures have one size for now: resizing will stand
+ * in decode_one, before a picture goes into the spill. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -48,7 +48,6 @@ strata_status strata_dataset_statistics(const strata_dataset *data, double mean[
     strata_status status = sum_all(&all, data, scratch, err);
     st_arena_free(scratch);
     ST_TRY(status);
-    /* The sums are exact, so the order of reading does not matter. */
     double pixels = (double)count * (double)shape.height * (double)shape.width;
     for (size_t c = 0; c < (size_t)shape.channels; c++) {
         double average = (double)all.sum[c] / pixels;

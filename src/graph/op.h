@@ -17,8 +17,8 @@ enum { ST_OP_PARAMS = 10, ST_OP_STATES = 4, ST_OP_PHASES = 5, ST_DIMENSION_LIMIT
 
 typedef enum st_param_kind {
     ST_PARAM_INT,    /* int64_t */
-    ST_PARAM_PAIR,   /* int64_t[2], rows and columns: 3x5, or 3 for 3x3; a word of `words` is stored as -1 -1 (first
-                        word),   -2 -2 (second) ... */
+    ST_PARAM_PAIR,   /* int64_t[2], rows and columns: 3x5, or 3 for 3x3; the first word of `words` is stored as -1 -1,
+                        the second as -2 -2 ... */
     ST_PARAM_REAL,   /* double */
     ST_PARAM_FLAG,   /* bool: yes, no */
     ST_PARAM_CHOICE, /* int: index of the word in `words`, "one|two|three" */
@@ -45,9 +45,8 @@ typedef struct st_param_spec {
 
 /* The params struct of the layer that ST_OP_IS_INPUT marks: graph reads the picture's normalization from it. */
 typedef struct st_input_params {
-    int64_t shape[3]; /* height, width, channels */
-    st_list mean,
-        std; /* `mean=[..] std=[..]`, one number per channel or one for all; count 0 (standard "[]"): not given */
+    int64_t shape[3];  /* height, width, channels */
+    st_list mean, std; /* one number per channel or one for all; count 0 (standard "[]"): not given */
 } st_input_params;
 
 /* ---- states: the tensors that a layer owns ---- */
@@ -185,8 +184,9 @@ typedef struct st_needs {
     size_t kept_bytes;   /* from forward to backward: masks, argmax, saved statistics */
 } st_needs;
 
-/* What one call works on. In backward, `in` and `out` still hold what forward left there (`out` after its epilogue;
- * `dout` is the gradient before it: the executor has multiplied by the activation's derivative). */
+/* What one call works on. In backward, `in` and `out` hold what forward left there, where the layer says that it reads
+ * them (`out` after its epilogue). `dout` is the gradient before the epilogue: the executor has multiplied by the
+ * activation's derivative, unless the site says activates_backward. */
 typedef struct st_call {
     const st_site *site;
     const st_run *run;
@@ -219,15 +219,14 @@ typedef struct st_phase {
 typedef struct st_impl {
     strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
     st_phase forward[ST_OP_PHASES];
-    st_phase backward[ST_OP_PHASES];     /* none: no gradient flows through */
-    bool (*serves)(const st_site *site); /* NULL: any shape */
+    st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
     /* Writes `out` of one image (or block) as forward left it, from `in`, `kept` and the states, without a residual.
      * The planner may then give the memory of `out` away between forward and backward. NULL: cannot. */
     void (*again)(const st_call *call, int64_t item, void *thread_scratch);
     bool fuses_epilogue;                        /* honours call->epilogue, all of it */
     bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */
     bool (*keeps)(const st_site *site);         /* true: here backward reads neither, but what is kept. NULL: no */
-    bool is_in_place;                           /* forward may have out == in[0], backward din[0] == dout */
+    bool is_in_place;                           /* forward may have out == in[0]; used in inference */
     bool backward_in_place;                     /* backward may have din[0] == dout */
     bool activates_backward;            /* a rectifier of its epilogue counts in backward without help: see st_site */
     bool reads_strided, writes_strided; /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */

@@ -3,8 +3,8 @@
  * other table gives the same bytes (docs/numerics.md has the rules).
  *
  * An entry is one line of a list below: X(name, return type, (arguments)). Its body is `static ... kernel_<name>(...)`
- * in a .inc file that bodies.inc includes, and tests/sweep_kernels.c holds a `sweep_<name>`: members, tables and the
- * test's rows are made from the list, so that nothing can be forgotten. */
+ * in a .inc file that bodies.inc includes, and tests/sweep_*.c hold a `sweep_<name>`: members, tables and the test's
+ * rows are made from the list, so that nothing can be forgotten. */
 #ifndef ST_KERNELS_H
 #define ST_KERNELS_H
 
@@ -132,11 +132,13 @@ static inline int64_t st_lanes_x_rows(const st_lanes_conv *conv, int64_t rows) {
     return (rows - 1) * conv->stride_h + (conv->r - 1) * conv->dilation_h + 1;
 }
 
-/* Rows of outputs for which lanes_conv copies x with its padding at once. */
+/* Whether a window reaches beyond x anywhere: lanes_conv then works on a copy with its padding. */
 static inline bool st_lanes_is_padded(const st_lanes_conv *conv) {
     return conv->pad_top > 0 || conv->pad_left > 0 || st_lanes_x_rows(conv, conv->p) - conv->pad_top > conv->h ||
            (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1 - conv->pad_left > conv->w;
 }
+
+/* Rows of outputs for which lanes_conv copies x with its padding at once. */
 static inline int64_t st_lanes_conv_rows(const st_lanes_conv *conv) {
     int64_t columns = (conv->q - 1) * conv->stride_w + (conv->s - 1) * conv->dilation_w + 1, rows = conv->p;
     while (rows > 1 &&
@@ -202,8 +204,8 @@ static inline size_t st_lanes_weights_count(const st_lanes_conv *conv) {
     X(lanes_loss, void, (const st_lanes_loss *loss, st_real *losses, int32_t *ranks))                                  \
     X(lanes_loss_backward, void, (const st_lanes_loss *loss, st_real *gradient, bool add, st_real weight))
 
-/* ---- elementwise, pooling, normalization, loss, optimizers: elementwise.inc, pool.inc, norm.inc, softmax.inc,
- * optimizer.inc ----
+/* ---- elementwise, pooling, normalization, loss, optimizers: elementwise.inc, pool.inc, norm.inc, lrn.inc,
+ * softmax.inc, optimizer.inc ----
  *
  * Rows of `width` neighbouring elements, `..._stride` elements from row to row. In NHWC a row is a pixel and its
  * elements are channels; in LANES each channel is 16 elements wide (`lanes` 16). Every number that is computed is

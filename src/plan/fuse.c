@@ -22,8 +22,7 @@ static bool is_alive(const st_plan *plan, const st_node *node) {
     return has_side_heads(plan) || !node->is_train_only;
 }
 
-static strata_status make_site(st_planner *planner, const st_node *node, st_layout layout, const int *in_values,
-                               st_site *site) {
+static strata_status make_site(st_planner *planner, const st_node *node, const int *in_values, st_site *site) {
     const st_plan *plan = planner->plan;
     st_dims *in = NULL;
     bool *in_flat = NULL;
@@ -33,7 +32,7 @@ static strata_status make_site(st_planner *planner, const st_node *node, st_layo
     ST_TRY(st_arena_alloc(&in_flat, planner->arena, in_count + 1, sizeof *in_flat, planner->err));
     ST_TRY(st_arena_alloc(&state, planner->arena, ST_OP_STATES, sizeof *state, planner->err));
     for (size_t i = 0; i < in_count; i++) {
-        const st_node *source = &plan->graph->nodes[in_values != NULL ? in_values[i] : node->in[i]];
+        const st_node *source = &plan->graph->nodes[in_values[i]];
         in[i] = source->out;
         in_flat[i] = source->is_flat;
     }
@@ -50,7 +49,7 @@ static strata_status make_site(st_planner *planner, const st_node *node, st_layo
                       .in_flat = in_flat,
                       .out = node->out,
                       .state = state,
-                      .layout = layout,
+                      .layout = plan->layout,
                       .frozen = node->is_frozen,
                       .stream = st_rng_stream_name(ST_STREAM_DROPOUT, node->path),
                       .loss_weight = 1.0};
@@ -59,23 +58,8 @@ static strata_status make_site(st_planner *planner, const st_node *node, st_layo
 
 /* ---- layout ----------------------------------------------------------------------------------------------------- */
 
-static strata_status node_serves_lanes(st_planner *planner, const st_node *node, bool *out) {
-    const st_op *op = node->op;
-    *out = true;
-    if ((op->traits & (ST_OP_IS_INPUT | ST_OP_IS_IDENTITY)) != 0) {
-        return STRATA_OK;
-    }
-    const st_impl *impl = op->impl[ST_LAYOUT_LANES];
-    if (impl == NULL) {
-        *out = false;
-        return STRATA_OK;
-    }
-    if (impl->serves != NULL) {
-        st_site site;
-        ST_TRY(make_site(planner, node, ST_LAYOUT_LANES, NULL, &site));
-        *out = impl->serves(&site);
-    }
-    return STRATA_OK;
+static bool serves_lanes(const st_op *op) {
+    return (op->traits & (ST_OP_IS_INPUT | ST_OP_IS_IDENTITY)) != 0 || op->impl[ST_LAYOUT_LANES] != NULL;
 }
 
 static bool suits_lanes(const st_plan *plan, st_dims dims) {
@@ -83,31 +67,24 @@ static bool suits_lanes(const st_plan *plan, st_dims dims) {
            (dims.c <= SOME_CHANNELS && dims.w * dims.c <= SOME_ROW && plan->options.batch >= ST_LANES);
 }
 
-static strata_status choose_layout(st_planner *planner) {
-    st_plan *plan = planner->plan;
+static void choose_layout(st_plan *plan) {
     plan->layout = ST_LAYOUT_NHWC;
     bool has_spatial = false;
     for (int i = 0; i < plan->graph->node_count; i++) {
         const st_node *node = &plan->graph->nodes[i];
         bool is_spatial = node->out.h > 1 || node->out.w > 1;
-        if (is_spatial && !suits_lanes(plan, node->out)) {
-            return STRATA_OK;
+        if ((is_spatial && !suits_lanes(plan, node->out)) || !serves_lanes(node->op)) {
+            return;
         }
         has_spatial = has_spatial || is_spatial;
-        bool serves = false;
-        ST_TRY(node_serves_lanes(planner, node, &serves));
-        if (!serves) {
-            return STRATA_OK;
-        }
     }
     for (int i = 0; i < plan->graph->output_count; i++) {
         const st_op *loss = plan->graph->outputs[i].loss;
         if (loss != NULL && loss->impl[ST_LAYOUT_LANES] == NULL) {
-            return STRATA_OK;
+            return;
         }
     }
     plan->layout = has_spatial ? ST_LAYOUT_LANES : ST_LAYOUT_NHWC;
-    return STRATA_OK;
 }
 
 /* ---- nodes to steps --------------------------------------------------------------------------------------------- */
@@ -248,7 +225,7 @@ static strata_status add_step(fuse_state *state, int index) {
     if (step->impl == NULL) {
         return st_fail_at(planner->err, STRATA_UNSUPPORTED, node->place, "%s cannot run yet", node->op->name);
     }
-    ST_TRY(make_site(planner, node, plan->layout, in, &step->site));
+    ST_TRY(make_site(planner, node, in, &step->site));
     plan->slots[index].step = plan->step_count++;
     share_memory(state, step);
     return STRATA_OK;
@@ -360,7 +337,7 @@ strata_status st_plan_fuse(st_planner *planner) {
                           planner->err));
     ST_TRY(st_arena_alloc(&state.uses, planner->arena, count, sizeof *state.uses, planner->err));
     ST_TRY(st_arena_alloc(&state.reads, planner->arena, count, sizeof *state.reads, planner->err));
-    ST_TRY(choose_layout(planner));
+    choose_layout(plan);
     for (int i = 0; i < graph->node_count; i++) {
         plan->slots[i] = (st_slot){.parent = -1, .step = -1, .gradient_of = -1, .dtype = ST_DTYPE_REAL};
         for (int k = 0; is_alive(plan, &graph->nodes[i]) && k < graph->nodes[i].in_count; k++) {

@@ -150,7 +150,11 @@ static bool is_deferred(const st_plan *plan, const st_phase *phase) {
 
 static void compute_again(st_plan *plan, bool *computed, int value) {
     if (plan->slots[value].is_again && !computed[value]) {
+        const st_step *step = &plan->steps[plan->slots[value].step];
         computed[value] = true;
+        for (int k = 0; k < step->site.in_count; k++) {
+            compute_again(plan, computed, step->in[k]);
+        }
         add_task(plan, ST_TASK_AGAIN, plan->slots[value].step, 0, true, false, true);
     }
 }

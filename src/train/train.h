@@ -59,8 +59,8 @@ typedef struct st_recipe {
 } st_recipe;
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);
 strata_status st_optimizer_parse(st_optimizer *out, const char *name, strata_error *err); /* NULL: sgd */
-/* Before step `step` (from 0) of `steps` in all, `epoch_steps` in an epoch. */
 const char *st_schedule_name(st_schedule schedule);
+/* The learning rate of step `step` (from 0) of `steps` in all, `epoch_steps` in an epoch. */
 double st_schedule_rate(const st_recipe *recipe, int64_t step, int64_t epoch_steps, int64_t steps);
 
 /* ---- counting ---- */
@@ -78,8 +78,7 @@ void st_tally_losses(st_tally *tally, const st_real *losses, const int32_t *rank
 size_t st_tally_answer(st_tally *tally, const st_real *logits, size_t classes, int32_t label);
 void st_tally_metrics(const st_tally *tally, size_t classes, strata_metrics *out);
 
-/* ---- checkpoints: safetensors whose metadata holds the net, class names, preparation and, for a resume, the place
- * ---- */
+/* ---- checkpoints: safetensors whose metadata holds net, class names, preparation and, for a resume, the place ---- */
 
 /* Where a run stands; all that a resume needs besides weights and the optimizer's tensors. */
 typedef struct st_place_in_run {
