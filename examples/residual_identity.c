@@ -57,8 +57,9 @@ int main(void) {
         for (size_t i = 0; i < CLASSES && status == STRATA_OK; i++) {
             printf("%s%.9g", i == 0 ? "" : "  ", (double)shares[n][i]);
         }
-        printf("   %s%s\n", nets[n].name,
-               n > 0 && memcmp(shares[0], shares[n], sizeof shares[0]) == 0 ? ": the same bits" : "");
+        const unsigned char *first = (const unsigned char *)shares[0], *here = (const unsigned char *)shares[n];
+        bool same = n > 0 && memcmp(first, here, sizeof shares[0]) == 0;
+        printf("   %s%s\n", nets[n].name, same ? ": the same bits" : "");
     }
     strata_runtime_free(runtime);
     if (status != STRATA_OK) {

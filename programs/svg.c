@@ -64,8 +64,8 @@ double svg_step(double range, int count) {
 
 /* Isotonic regression: neighbours that would touch become a group around the middle of where they want to be. */
 void svg_spread(double *out, const double *wanted, size_t count, double gap) {
-    size_t order[SVG_LABELS], size[SVG_LABELS], groups = 0;
-    double middle[SVG_LABELS];
+    size_t order[SVG_LABELS] = {0}, size[SVG_LABELS] = {0}, groups = 0;
+    double middle[SVG_LABELS] = {0};
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
         for (; at > 0 && wanted[order[at - 1]] > wanted[i]; at--) {

@@ -156,7 +156,7 @@ static strata_status open_with_head(strata_model **out, strata_runtime *runtime,
 strata_status strata_model_open(strata_model **out, strata_runtime *runtime, const char *checkpoint,
                                 const strata_build_options *options, strata_error *err) {
     st_arena *arena = NULL;
-    st_checkpoint_head head;
+    st_checkpoint_head head = {0};
     *out = NULL;
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_checkpoint_head_read(&head, arena, checkpoint, err);
@@ -184,7 +184,7 @@ void strata_model_free(strata_model *model) {
  * both are taken where the model does not know them. */
 static strata_status take_missing(strata_model *model, const char *path, strata_error *err) {
     st_arena *arena = NULL;
-    st_checkpoint_head head;
+    st_checkpoint_head head = {0};
     if (model->has_preparation && model->classes != NULL) {
         return STRATA_OK;
     }

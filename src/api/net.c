@@ -64,7 +64,7 @@ strata_status strata_net_parse(strata_net **out, const char *text, size_t length
 
 static strata_status load_checkpoint_net(strata_net **out, const char *path, const char *settings, strata_error *err) {
     st_arena *arena = NULL;
-    st_checkpoint_head head;
+    st_checkpoint_head head = {0};
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_checkpoint_head_read(&head, arena, path, err);
     if (status == STRATA_OK) {
