@@ -314,9 +314,12 @@ static int run(void *all) {
     if (a->markdown && a->common.json) {
         return refuse("--markdown and --json are two forms of the same table");
     }
+    int status = output_check(a->svg, NULL, 0);
+    if (status != DONE) {
+        return status;
+    }
     compared *runs = take(NULL, count * sizeof *runs);
     memset(runs, 0, count * sizeof *runs);
-    int status = DONE;
     for (size_t i = 0; i < count && status == DONE; i++) {
         status = read_run(&runs[i], a->common.items[i]);
     }

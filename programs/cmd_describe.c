@@ -470,7 +470,8 @@ static int describe(subject_net *s, const arguments *a) {
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
     strata_build_options build = {.batch = a->batch, .optimizer = a->optimizer, .freeze = a->freeze};
-    int status = net_open(&s->net, a->common.items[0], &a->common);
+    int status = output_check(a->svg, (const char *const *)a->common.items, 1);
+    status = status == DONE ? net_open(&s->net, a->common.items[0], &a->common) : status;
     if (status != DONE) {
         return status;
     }

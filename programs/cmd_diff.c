@@ -170,18 +170,39 @@ static void print_shapes(const strata_comparison *c) {
     }
 }
 
-static void print_text(const strata_comparison *c, const counts *n, const arguments *a) {
+/* One sentence that says why the exit status is what it is. */
+static void print_verdict(const counts *n, const arguments *a) {
+    text said = {0};
     if (n->over > 0) {
-        printf("%s of %s tensors differ by more than %s; the first is %s, by %s\n", count_text((int64_t)n->over).s,
-               count_text((int64_t)n->compared).s, number_text(a->rtol).s, safe_text(n->first->name).s,
-               size_text(n->first->rel_norm).s);
+        text_add(&said, "%s of %s tensors differ by more than %s; the first is %s, ", count_text((int64_t)n->over).s,
+                 count_text((int64_t)n->compared).s, number_text(a->rtol).s, safe_text(n->first->name).s);
+        text_add(&said, isfinite(n->first->rel_norm) ? "by %.2e" : "not finite", n->first->rel_norm);
+    } else if (n->compared > 0 && n->worst->max_abs == 0) {
+        text_add(&said, "%s tensor%s identical", count_text((int64_t)n->compared).s,
+                 n->compared == 1 ? " is" : "s are");
     } else if (n->compared > 0) {
-        printf("%s tensor%s within %s; the worst is %s, by %s\n", count_text((int64_t)n->compared).s,
-               n->compared == 1 ? " agrees" : "s agree", number_text(a->rtol).s, safe_text(n->worst->name).s,
-               size_text(n->worst->rel_norm).s);
+        text_add(&said, "%s tensor%s within %s; the worst is %s, by %.2e", count_text((int64_t)n->compared).s,
+                 n->compared == 1 ? " agrees" : "s agree", number_text(a->rtol).s, safe_text(n->worst->name).s,
+                 n->worst->rel_norm);
+        if (a->atol > 0) {
+            text_add(&said, " (%.2e at most in an element, --atol %s)", n->worst->max_abs, number_text(a->atol).s);
+        }
     } else {
-        printf("no tensor is in both files with the same shape\n");
+        text_add(&said, "no tensor is in both files with the same shape");
     }
+    if (n->shapes > 0) {
+        text_add(&said, "; %s %s another shape", count_text((int64_t)n->shapes).s, n->shapes == 1 ? "has" : "have");
+    }
+    if (n->only_second > 0) {
+        text_add(&said, "; %s %s missing in %s", count_text((int64_t)n->only_second).s,
+                 n->only_second == 1 ? "is" : "are", safe_text(a->common.items[0]).s);
+    }
+    printf("%s\n", said.bytes);
+    text_free(&said);
+}
+
+static void print_text(const strata_comparison *c, const counts *n, const arguments *a) {
+    print_verdict(n, a);
     if (!a->common.quiet) {
         if (n->over > 0 || a->all) {
             print_table(c, n, a);

@@ -177,7 +177,9 @@ static int run(void *all) {
         hint("%s trace --help says what a batch file holds", program_name());
         return status;
     }
-    int status = trace(&w);
+    const char *const inputs[] = {a->common.items[0], a->batch, a->weights};
+    int status = output_check(a->out, inputs, COUNT_OF(inputs));
+    status = status == DONE ? trace(&w) : status;
     if (w.net != NULL) {
         strata_net_free(w.net);
     }

@@ -322,6 +322,8 @@ char *weights_of(const char *what);
 int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
                  const char *doing);
 void subject_close(subject *s);
+/* Refuses an output that is one of the files that the command reads (NULL: none), or that a run folder keeps. */
+int output_check(const char *output, const char *const *inputs, size_t count);
 
 /* ---- training.c: the course of a training run ------------------------------------------------------------------- */
 

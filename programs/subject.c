@@ -1,6 +1,7 @@
 /* The model that eval and predict look at: a run's best checkpoint, a checkpoint, or a net with weights from a file. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "program.h"
 
@@ -95,6 +96,36 @@ static int open_run(subject *out, const char *folder, const char *weights, const
     int status = path_exists(best) ? open_checkpoint(out, best, weights, arguments, batch, doing)
                                    : fail("%s has no best.safetensors: its first epoch has not ended", folder);
     free(best);
+    return status;
+}
+
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a != NULL && b != NULL && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+int output_check(const char *output, const char *const *inputs, size_t count) {
+    static const char *const kept[] = {"run.txt", "log.jsonl", "net.net", "last.safetensors", "best.safetensors"};
+    for (size_t i = 0; output != NULL && i < count; i++) {
+        char *weights = inputs[i] != NULL && path_is_folder(inputs[i]) ? weights_of(inputs[i]) : NULL;
+        bool same = is_same_file(output, inputs[i]) || is_same_file(output, weights);
+        free(weights);
+        if (same) {
+            return refuse("%s is read and would be overwritten: name another file for the result", output);
+        }
+    }
+    const char *slash = output != NULL ? strrchr(output, '/') : NULL;
+    char *folder = slash != NULL ? take_copy(output, (size_t)(slash - output)) : take_copy(".", 1);
+    char *plan = path_join(folder, "run.txt");
+    int status = DONE;
+    for (size_t i = 0; output != NULL && i < COUNT_OF(kept) && status == DONE; i++) {
+        if (path_exists(plan) && strcmp(slash != NULL ? slash + 1 : output, kept[i]) == 0) {
+            status = refuse("%s belongs to a run: name another file for the result", output);
+        }
+    }
+    free(plan);
+    free(folder);
     return status;
 }
 

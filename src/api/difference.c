@@ -47,7 +47,7 @@ static strata_status compare_values(strata_difference *out, const st_weights *a,
 
 static strata_status shape_text(const char **out, st_arena *arena, const st_tensor *tensor, strata_error *err) {
     char *text = NULL;
-    ST_TRY(st_arena_printf(&text, arena, err, tensor->rank == 0 ? "1" : "%" PRId64,
+    ST_TRY(st_arena_printf(&text, arena, err, tensor->rank == 0 ? "one value" : "%" PRId64,
                            tensor->rank == 0 ? 1 : tensor->dims[0]));
     for (int d = 1; d < tensor->rank; d++) {
         ST_TRY(st_arena_printf(&text, arena, err, "%sx%" PRId64, text, tensor->dims[d]));
@@ -56,7 +56,19 @@ static strata_status shape_text(const char **out, st_arena *arena, const st_tens
     return STRATA_OK;
 }
 
+static bool is_one_value(const st_tensor *tensor) {
+    bool one = true;
+    for (int d = 0; d < tensor->rank; d++) {
+        one = one && tensor->dims[d] == 1;
+    }
+    return one;
+}
+
+/* One value is one value, with or without axes around it: numpy makes a scalar [1] in passing. */
 static bool same_shape(const st_tensor *a, const st_tensor *b) {
+    if (is_one_value(a) && is_one_value(b)) {
+        return true;
+    }
     bool same = a->rank == b->rank;
     for (int d = 0; same && d < a->rank; d++) {
         same = a->dims[d] == b->dims[d];

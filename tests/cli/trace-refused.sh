@@ -27,3 +27,10 @@ echo "exit $?"
 strata diff alone.safetensors small.safetensors
 echo "exit $?"
 ls
+# What is read is never written over.
+strata trace lenet5 --batch alone.safetensors --out alone.safetensors 2>&1
+echo "exit $?"
+cp "$SOURCE/zoo/lenet5.net" own.net
+strata describe ./own.net --svg own.net 2>&1
+echo "exit $?"
+cmp own.net "$SOURCE/zoo/lenet5.net" && echo unharmed
