@@ -31,6 +31,9 @@ static int complete_plan(arguments *a) {
     if (p->step_at != NULL && strcmp(p->schedule, "step") != 0) {
         return refuse("--step-at is for --schedule step");
     }
+    if (p->step_at != NULL && option_was_given(&command_train, &a->common, "step-every")) {
+        return refuse("--step-every and --step-at both say when the rate drops: one of them");
+    }
     if (p->step_every == 0) {
         p->step_every = (double)p->epochs / 3;
     }

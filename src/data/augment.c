@@ -151,6 +151,18 @@ strata_status st_augment_parse(st_augment *out, const char *text, strata_error *
     return text == NULL || strcmp(text, "none") == 0 ? STRATA_OK : add_words(out, text, false, err);
 }
 
+strata_status st_augment_fits(const st_augment *augment, strata_shape shape, strata_error *err) {
+    int64_t side = shape.height < shape.width ? shape.height : shape.width;
+    for (int i = 0; i < augment->count; i++) {
+        const struct word *word = &words[augment->steps[i].word];
+        ST_FAIL_IF(word->most > 0 && augment->steps[i].amount > side / 2, err, STRATA_INVALID,
+                   "%s=%lld would move pictures of %lldx%lld out of sight, expected at most %lld", word->name,
+                   (long long)augment->steps[i].amount, (long long)shape.width, (long long)shape.height,
+                   (long long)(side / 2));
+    }
+    return STRATA_OK;
+}
+
 /* ---- steps to pixels ---- */
 
 void st_augment_apply(const st_augmentation *augmentation, size_t index, strata_shape shape, uint8_t *pixels,

@@ -184,6 +184,9 @@ typedef struct st_augment {
  * none. */
 strata_status st_augment_parse(st_augment *out, const char *text, strata_error *err);
 
+/* STRATA_INVALID where pictures of this shape would often be moved out of sight. */
+strata_status st_augment_fits(const st_augment *augment, strata_shape shape, strata_error *err);
+
 typedef struct st_augmentation {
     st_augment augment;
     uint8_t fill[ST_DATA_MOST_CHANNELS]; /* a pixel outside of the picture: the mean, which preparation takes to 0 */

@@ -42,14 +42,23 @@ static bool is_between(double x, double low, double high) {
     return x >= low && x <= high; /* false for NaN */
 }
 
-/* "8,12.5": ascending epochs, with commas or blanks between them. */
+static strata_status fail_step_at(const char *text, int64_t epochs, strata_error *err) {
+    return st_fail(
+        err, STRATA_INVALID,
+        "the drops of the step schedule are at most %d ascending epochs below the %lld of the run, as in 8,12; "
+        "found '%s'",
+        ST_STEP_LIMIT, (long long)epochs, text);
+}
+
+/* "8,12.5": ascending epochs of the run, a comma between them. */
 static strata_status parse_step_at(st_recipe *recipe, const char *text, strata_error *err) {
     const char *at = text;
-    while (*at != '\0') {
-        double value = 0.0, unit = 1.0, before = 0.0;
+    do {
+        double value = 0.0, unit = 1.0;
         size_t digits = strspn(at, "0123456789");
-        ST_FAIL_IF(digits == 0 || digits > 7 || recipe->step_at_count == ST_STEP_LIMIT, err, STRATA_INVALID,
-                   "the drops of the step schedule are at most %d epochs, as in 8,12; found '%s'", ST_STEP_LIMIT, text);
+        if (digits == 0 || digits > 7 || recipe->step_at_count == ST_STEP_LIMIT) {
+            return fail_step_at(text, recipe->epochs, err);
+        }
         for (; digits > 0; digits--) {
             value = 10.0 * value + (double)(*at++ - '0');
         }
@@ -59,17 +68,12 @@ static strata_status parse_step_at(st_recipe *recipe, const char *text, strata_e
                 value += unit * (double)(*at - '0');
             }
         }
-        if (recipe->step_at_count > 0) {
-            before = recipe->step_at[recipe->step_at_count - 1];
+        double before = recipe->step_at_count > 0 ? recipe->step_at[recipe->step_at_count - 1] : 0.0;
+        if (value <= before || value >= (double)recipe->epochs || (*at != '\0' && *at != ',')) {
+            return fail_step_at(text, recipe->epochs, err);
         }
-        ST_FAIL_IF(value <= before, err, STRATA_INVALID,
-                   "the drops of the step schedule must ascend from above 0; found '%s'", text);
         recipe->step_at[recipe->step_at_count++] = value;
-        size_t gap = strspn(at, ", ");
-        ST_FAIL_IF(*at != '\0' && gap == 0, err, STRATA_INVALID,
-                   "the drops of the step schedule are numbers of epochs, as in 8,12; found '%s'", text);
-        at += gap;
-    }
+    } while (*at++ == ',');
     return STRATA_OK;
 }
 

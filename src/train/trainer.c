@@ -111,6 +111,7 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
 
 static strata_status build(strata_trainer *trainer, const strata_train_options *options, strata_error *err) {
     ST_TRY(st_recipe_fill(&trainer->recipe, options, err));
+    ST_TRY(st_augment_fits(&trainer->recipe.augment, strata_dataset_shape(trainer->data), err));
     ST_TRY(check_fit(trainer, err));
     ST_TRY(take_classes(trainer, err));
     ST_TRY(take_preparation(trainer, err));

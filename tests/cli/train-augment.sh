@@ -31,3 +31,5 @@ echo "exit $?"
 test -e f || echo 'no folder was made'
 rm -r pictures/test/cat && mkdir pictures/test/cat
 strata train small.net --data pictures --epochs 1 --batch 16 --augment cifar --quiet --out g > /dev/null
+# More border than half a picture is a slip.
+strata train small.net --data pictures --augment crop=17 --quiet --out h 2>&1 | grep sight

@@ -15,8 +15,9 @@ for run in whole pieces; do tail -n 1 $run/log.jsonl | sed 's/.*"weights_sha256"
 sed -i 's/^step_at = .*/step_at = 1,3/; s/^epochs = .*/epochs = 4/' pieces/run.txt
 sed -i /weights_sha256/d pieces/log.jsonl
 strata train --resume pieces 2>&1 | grep -E '^ *(strata|pieces)' | sed 's/labels [0-9a-f]*/labels N/g; s/seed 1, .*/.../'
-for drops in 3,2 2,,x 0 2x 1.5.5; do
-    strata train lenet5 --data small --schedule step --step-at $drops --out none 2>&1 | grep -vE '^(net|data|plan|memory|pictures| )'
+for drops in 3,2 2,,x 0 2x 1.5.5 1,,2 1, '1 2' 12 '' -1; do
+    strata train lenet5 --data small --schedule step --step-at "$drops" --out none 2>&1 | grep -vE '^(net|data|plan|memory|pictures| )'
 done
 strata train lenet5 --data small --step-at 2
 strata train --resume pieces --step-at 2
+strata train lenet5 --data small --schedule step --step-at 2 --step-every 1
