@@ -25,6 +25,15 @@ static const char *const WIDE =
     " conv 3x3 36 stride=2 pad=1, bn, tanh\n dropout 0.2\n avgpool global\n fc 10\n"
     " output logits loss=cross_entropy\n}\n";
 
+/* The layers of the older papers, and the shortcut without weights; %d channels decide the layout. */
+static const char *const CANON =
+    "let wide = %d\n"
+    "network canon {\n input 16x16x1\n conv 5x5 wide pad=2, scaled_tanh\n lrn 5 alpha=5e-4 k=2\n"
+    " avgpool 2x2 stride=2, scale, tanh\n"
+    " add {\n | conv 3x3 2*wide stride=2 pad=1 bias=no, bn, relu, conv 3x3 2*wide pad=1 bias=no, bn\n"
+    " | subsample 2*wide stride=2\n }\n relu\n maxpool 3x3 stride=2 ceil=yes\n conv 1x1 3, lrn 3 beta=0.5\n"
+    " conv_table 1x1 \"012 01 2\", tanh\n fc 10\n output logits loss=cross_entropy\n}\n";
+
 static char folder[64];
 
 typedef struct setup {
@@ -109,6 +118,16 @@ static void test_training_small_net_same_bits(void **state) {
 static void test_training_wide_net_same_bits(void **state) {
     (void)state;
     same_bits(WIDE, "adamw");
+}
+
+static void test_training_older_layers_same_bits(void **state) {
+    (void)state;
+    static const int channels[] = {6, 24}; /* image lanes, NHWC */
+    for (size_t i = 0; i < ST_COUNT_OF(channels); i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text, CANON, channels[i]);
+        same_bits(text, "sgd");
+    }
 }
 
 static void resumes(const char *text, const char *optimizer) {
@@ -295,6 +314,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_small_net_same_bits),
         cmocka_unit_test(test_training_wide_net_same_bits),
+        cmocka_unit_test(test_training_older_layers_same_bits),
         cmocka_unit_test(test_resume_goes_on_with_the_same_bits),
         cmocka_unit_test(test_resume_refuses_another_run),
         cmocka_unit_test(test_checkpoint_with_a_changed_bit_is_refused),
