@@ -1,6 +1,6 @@
 """Whole networks beside PyTorch and ONNX Runtime, on the same cores, in the same run.
 
-usage: peers.py STRATA WORK [--rounds N] [--only TEXT] [--threads T] [--docs FILE]
+usage: peers.py STRATA WORK [--rounds N] [--only PART,PART...] [--threads T] [--docs FILE]
 
 Each line of the list below is one net, one mode, one batch. All programs stay loaded and take turns, one run each, so
 that a busy neighbour slows all of them; the best of N rounds (5) counts. PyTorch runs in both layouts of memory, NCHW
@@ -94,11 +94,15 @@ def rate(batch, seconds):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def is_wanted(options, name):
+    return not options.only or any(part in name for part in options.only.split(","))
+
+
 def train_rows(options, note):
     rows = ["| training | strata images/s | of the peak | PyTorch images/s (layout) | strata is | memory MB | PyTorch's MB |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for net, batch in TRAIN:
-        if options.only and options.only not in f"train {net}":
+        if not is_wanted(options, f"train {net}"):
             continue
         strata, peers = measure(options, net, "train", batch, torch_peers(options, net, "train", batch))
         note(strata)
@@ -120,7 +124,7 @@ def infer_rows(options, note):
             "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for net in INFER:
         for batch in (1, 32):
-            if options.only and options.only not in f"infer {net}":
+            if not is_wanted(options, f"infer {net}"):
                 continue
             peers = torch_peers(options, net, "infer", batch)
             peers["ort"] = Peer(["node", os.path.join(HERE, "ort_peer.js"), export(options, net), str(batch),
