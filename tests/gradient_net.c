@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "exec/exec.h"
+#include "lab.h"
 
 enum { BATCH = 5, CLASSES = 4, TRIES = 6 };
 static const double STEP = 1e-5, TOLERANCE = 1e-6;
@@ -22,12 +23,6 @@ typedef struct lab {
     st_real *values;
     int32_t labels[BATCH];
 } lab;
-
-static void must(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
-    }
-}
 
 static void make_lab(lab *l, const char *text, int64_t again_from) {
     strata_error err = {0};

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "exec/exec.h"
+#include "lab.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 static const bool LEAVES_OUT_SLOW = true;
@@ -72,20 +73,6 @@ typedef struct lab {
     st_real *values;
     int32_t labels[BATCH];
 } lab;
-
-static void must(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
-    }
-}
-
-static const st_kernels *best_kernels(void) {
-    const st_kernels *best = NULL;
-    for (size_t i = 0; st_kernels_at(i) != NULL; i++) {
-        best = st_kernels_runs(st_kernels_at(i)) ? st_kernels_at(i) : best;
-    }
-    return best;
-}
 
 static void make_pictures(lab *l) {
     strata_error err = {0};
