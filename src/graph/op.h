@@ -220,8 +220,8 @@ typedef struct st_impl {
     strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
     st_phase forward[ST_OP_PHASES];
     st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
-    /* Writes `out` of one image (or block) as forward left it, from `in`, `kept` and the states, without a residual.
-     * The planner may then give the memory of `out` away between forward and backward. NULL: cannot. */
+    /* Writes `out` of one image (or block) as forward left it, from `in`, `kept`, the residual and the states. The
+     * planner may then give the memory of `out` away between forward and backward. NULL: cannot. */
     void (*again)(const st_call *call, int64_t item, void *thread_scratch);
     bool fuses_epilogue;                        /* honours call->epilogue, all of it */
     bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */

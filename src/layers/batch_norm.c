@@ -216,8 +216,10 @@ static void normalize(const st_call *call, int64_t item, void *thread_scratch) {
 
 static void normalize_again(const st_call *call, int64_t item, void *thread_scratch) {
     (void)thread_scratch;
-    st_epilogue own = {
-        .scale = scale_of(call), .shift = scale_of(call) + call->out.dims.c, .activation = call->epilogue.activation};
+    st_epilogue own = {.scale = scale_of(call),
+                       .shift = scale_of(call) + call->out.dims.c,
+                       .residual = call->epilogue.residual,
+                       .activation = call->epilogue.activation};
     st_item_apply(call, &call->out, &call->in[0], &own, item);
 }
 

@@ -98,17 +98,40 @@ static bool contribute(backward_state *state, int value) {
  * memory for 2% of the time (docs/performance.md). */
 enum { AGAIN_FROM = 28 * 28 * 128 };
 
-/* Values that backward reads but that are cheap to compute again, such as batch norm with its rectifier. */
+static bool is_input(const st_step *step, int value) {
+    for (int k = 0; k < step->site.in_count; k++) {
+        if (step->in[k] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool backward_reads(const st_plan *plan, int value) {
+    bool reads = false;
+    for (int s = 0; s < plan->step_count; s++) {
+        const st_step *step = &plan->steps[s];
+        bool is_read =
+            (step->backward_reads_in && is_input(step, value)) || (step->backward_reads_out && step->value == value);
+        reads = reads || (step->runs_backward && is_read);
+    }
+    return reads;
+}
+
+/* Values that backward reads but that are cheap to compute again, such as batch norm with its rectifier. A shortcut
+ * that comes in must be there anyway: of a row of residual blocks every other one is computed again. */
 static void find_agains(st_plan *plan) {
     int64_t from = plan->options.again_from > 0 ? plan->options.again_from : AGAIN_FROM;
     for (int s = 0; s < plan->step_count; s++) {
         const st_step *step = &plan->steps[s];
-        if (step->output >= 0 || step->impl->again == NULL || step->residual >= 0 || !step->runs_backward) {
+        if (step->output >= 0 || step->impl->again == NULL || !step->runs_backward) {
             continue;
         }
+        bool is_kept =
+            step->residual < 0 || (!plan->slots[step->residual].is_again && backward_reads(plan, step->residual));
         st_slot *slot = &plan->slots[step->value];
         slot->is_again =
-            slot->parent < 0 && slot->child_count == 0 && slot->dims.h * slot->dims.w * slot->dims.c >= from;
+            is_kept && slot->parent < 0 && slot->child_count == 0 && slot->dims.h * slot->dims.w * slot->dims.c >= from;
     }
     for (int i = 0; i < plan->graph->output_count; i++) {
         int value = plan->alias[plan->graph->outputs[i].node];
@@ -137,15 +160,6 @@ static bool reads_dout_late(const st_plan *plan, const st_step *step) {
         late = late || step->impl->backward[p].only_states;
     }
     return plan->layout == ST_LAYOUT_LANES && late;
-}
-
-static bool is_input(const st_step *step, int value) {
-    for (int k = 0; k < step->site.in_count; k++) {
-        if (step->in[k] == value) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* What a step hands back as it came, or written over in place, needs no memory of its own: the gradient behind an add

@@ -78,6 +78,9 @@ static void live_again(st_plan *plan, st_step *step, int segment) {
     for (int k = 0; k < step->site.in_count; k++) {
         live(backward_data(plan, step->in[k]), segment);
     }
+    if (step->residual >= 0) {
+        live(&owner(plan, step->residual)->data, segment);
+    }
     live(&plan->slots[step->value].again, segment);
     live(&step->kept, segment);
 }
