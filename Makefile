@@ -39,7 +39,7 @@ OPT_arm64   := -O2 -g1 -isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/inc
 LINK_arm64  := -L$(ARM64_ROOT)/lib/aarch64-linux-gnu
 CFLAGS  ?=
 LDFLAGS ?=
-# Libraries that are used where a program can be built with them; JPEG=no and PNG=no leave them out.
+# Libraries that are used where a program can be built with them; JPEG=no, PNG=no, WEBP=no leave them out.
 can_use = $(shell printf '\043include <stdio.h>\n\043include <$(1).h>\nint main(void) { return 0; }\n' | \
           $(CC) $(OPT_$(VARIANT)) $(CFLAGS) -x c - -o /dev/null $(LINK_$(VARIANT)) $(LDFLAGS) $(2) 2> /dev/null && \
           echo yes || echo no)
@@ -49,8 +49,21 @@ endif
 ifndef PNG
 PNG := $(call can_use,spng,-lspng)
 endif
-WITH := $(if $(filter yes,$(JPEG)),-DST_WITH_JPEG) $(if $(filter yes,$(PNG)),-DST_WITH_PNG)
-WITH_LIBS := $(if $(filter yes,$(JPEG)),-ljpeg) $(if $(filter yes,$(PNG)),-lspng)
+ifndef WEBP
+WEBP := $(call can_use,webp/decode,-lwebp)
+endif
+# libhdf5 is not linked: the process that reads a stranger's file opens it, by the name that is found here. HDF5=no
+# leaves it out.
+ifndef HDF5
+HDF5 := $(if $(filter yes,$(call can_use,hdf5,-isystem /usr/include/hdf5/serial -lhdf5_serial)),hdf5_serial,$(if \
+        $(filter yes,$(call can_use,hdf5,-lhdf5)),hdf5,no))
+endif
+HDF5_NAME := $(if $(filter-out no,$(HDF5)),$(shell LC_ALL=C readelf -d "$$($(CC) -print-file-name=lib$(HDF5).so)" \
+             2> /dev/null | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p'))
+WITH := $(if $(filter yes,$(JPEG)),-DST_WITH_JPEG) $(if $(filter yes,$(PNG)),-DST_WITH_PNG) \
+        $(if $(filter yes,$(WEBP)),-DST_WITH_WEBP) \
+        $(if $(HDF5_NAME),-DST_WITH_HDF5=\"$(HDF5_NAME)\" -isystem /usr/include/hdf5/serial)
+WITH_LIBS := $(if $(filter yes,$(JPEG)),-ljpeg) $(if $(filter yes,$(PNG)),-lspng) $(if $(filter yes,$(WEBP)),-lwebp)
 ALL_CFLAGS  := $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(WITH) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(SANITIZE_$(VARIANT)) $(LINK_$(VARIANT)) $(LDFLAGS)
 LIBS := $(WITH_LIBS) -lz -lm
@@ -134,7 +147,7 @@ FUZZ        := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 HEAVY           := test_parity test_residual test_zoo_train
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
-THREADED        := test_base test_data test_augment test_train
+THREADED        := test_threads test_data test_augment test_train
 PROGRAMS_tsan   := $(THREADED)
 PROGRAMS_arm64  := $(filter-out $(HEAVY),$(filter test_%,$(PROGRAMS_asan)))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
@@ -149,6 +162,7 @@ benches: $(BENCHES)
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(BUILD)/libstrata.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libstrata.a -lcmocka $(LIBS)
+$(BUILD)/tests/test_data_hdf5: LIBS += $(if $(HDF5_NAME),-l$(HDF5)) # it writes the files that it reads
 $(BUILD)/tests/sweep_kernels: $(SWEEP_PARTS:%.c=$(OBJ)/%.o)
 $(BUILD)/tests/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(BUILD)/libstrata.a
 	@mkdir -p $(@D)

@@ -92,9 +92,22 @@ typedef struct strata_shape {
     int64_t height, width, channels; /* a flat value is 1 x 1 x channels */
 } strata_shape;
 
+typedef enum strata_layer_kind {
+    STRATA_LAYER_OTHER,
+    STRATA_LAYER_INPUT,
+    STRATA_LAYER_CONV,
+    STRATA_LAYER_DENSE,
+    STRATA_LAYER_POOL,
+    STRATA_LAYER_NORM,
+    STRATA_LAYER_ADD,
+    STRATA_LAYER_CONCAT
+} strata_layer_kind;
+
 typedef struct strata_layer_info {
     const char *name; /* path, such as "layer1.0.conv2"; lent by the net */
     const char *op;   /* the word in the .net file: "conv" */
+    strata_layer_kind kind;
+    bool is_attached; /* to a reader part of the layer before it: an activation, batch normalization, dropout */
     const char *text; /* the layer as the file writes it: "conv 5x5 6"; blocks and knobs resolved */
     strata_shape output;
     bool is_flat;          /* the output has no height and width: show `channels` alone */
@@ -132,6 +145,16 @@ STRATA_API strata_status strata_net_parse(strata_net **out, const char *text, si
 /* for_training: side heads that exist only in training are counted too. */
 STRATA_API void strata_net_info_get(const strata_net *net, bool for_training, strata_net_info *out);
 STRATA_API void strata_net_layer(const strata_net *net, size_t layer, strata_layer_info *out);
+
+/* A `let` of the net's file, or of one that it includes. All texts are lent by the net. */
+typedef struct strata_knob {
+    const char *name;
+    const char *value;    /* here: "1000" */
+    const char *standard; /* as the file has it; may be worked out from others: "if original then 5 else 3" */
+    const char *comment;  /* behind it in the file, "" without one */
+} strata_knob;
+STRATA_API size_t strata_net_knob_count(const strata_net *net);
+STRATA_API void strata_net_knob(const strata_net *net, size_t knob, strata_knob *out);
 /* The net as one self-contained text, includes and settings resolved; the caller frees it. */
 STRATA_API strata_status strata_net_text(char **out, const strata_net *net, strata_error *err);
 STRATA_API void strata_net_free(strata_net *net);
@@ -159,12 +182,15 @@ typedef struct strata_build_options {
     const char *optimizer; /* "sgd" or "adamw": how much state each weight has; NULL: "sgd" */
     uint64_t seed;         /* of the initial weights and dropout */
     const char *freeze;    /* paths whose weights stay as they are, "conv1 layer1", or NULL */
+    int64_t accumulate;    /* batches whose gradients make one step; 0: 1 */
+    bool average;          /* with room for a moving average of the weights */
+    bool blank;            /* nothing is drawn: the weights are zeros until strata_model_load gives them */
 } strata_build_options;
 
 typedef struct strata_memory {
     uint64_t weights_bytes;   /* parameters and statistics, as kept for computing */
-    uint64_t gradients_bytes; /* of the weights */
-    uint64_t optimizer_bytes;
+    uint64_t gradients_bytes; /* of the weights, and what accumulation carries from batch to batch */
+    uint64_t optimizer_bytes; /* and the moving average of the weights */
     uint64_t activations_bytes; /* values and their gradients, packed by lifetime */
     uint64_t scratch_bytes;     /* all threads */
     uint64_t batch_bytes;       /* pictures being prepared and used */
@@ -188,6 +214,11 @@ STRATA_API strata_status strata_model_open(strata_model **out, strata_runtime *r
 /* Weights from a safetensors file into the model, by name and shape; every tensor must be there. Class names and the
  * preparation of pictures come with them where the file has them and the model has not. */
 STRATA_API strata_status strata_model_load(strata_model *model, const char *path, strata_error *err);
+/* The same for a net that is to learn other classes: the head, where its shape differs or the file's classes are not
+ * these (NULL: not known), stays as it was drawn from the seed, and so do side heads of training. *replaced: the
+ * tensors that stayed so, a line each; the caller frees it. STRATA_FORMAT where anything else is missing or differs. */
+STRATA_API strata_status strata_model_adapt(char **replaced, strata_model *model, const char *path,
+                                            const char *const *classes, size_t class_count, strata_error *err);
 /* Atomic (see strata_file_write). */
 STRATA_API strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err);
 STRATA_API const strata_net *strata_model_net(const strata_model *model);
@@ -203,8 +234,8 @@ STRATA_API const char *strata_model_preparation(const strata_model *model);
 
 /* Class probabilities for `count` pictures.
  *
- * images  [count][height][width][channels], uint8, as dataset and picture readers give them; height and width may be
- *         those of the net or of the data that the model was trained on (the stored preparation pads); lent.
+ * images  [count][height][width][channels], uint8, as dataset and picture readers give them; of any size: they go
+ *         through the model's preparation (strata_model_preparation); lent.
  * out     [count][classes], f32, each row sums to 1; the caller's.
  *
  * Deterministic: the same bits for any number of threads on any processor. */
@@ -242,9 +273,9 @@ STRATA_API strata_status strata_model_profile(strata_profile **out, strata_model
 STRATA_API void strata_profile_free(strata_profile *profile);
 STRATA_API void strata_model_free(strata_model *model);
 
-/* One picture from a file: JPEG and PNG where the build has them, portable anymap (P2 P3 P5 P6), or an IDX file's k-th
- * picture as "FILE:k" or "NAME:k" with a known data set's name (its test part). pixels: [height][width][channels], the
- * caller frees them with strata_picture_free. */
+/* One picture from a file: JPEG, PNG and WebP where the build has them, portable anymap (P2 P3 P5 P6), or an IDX file's
+ * k-th picture as "FILE:k" or "NAME:k" with a known data set's name (its test part). pixels: [height][width][channels],
+ * the caller frees them with strata_picture_free. */
 typedef struct strata_picture {
     strata_shape shape;
     uint8_t *pixels;
@@ -275,6 +306,7 @@ STRATA_API const char *strata_dataset_name(const strata_dataset *data);
 STRATA_API const char *strata_dataset_kind(const strata_dataset *data);               /* "IDX, gzip" */
 STRATA_API size_t strata_dataset_count(const strata_dataset *data, strata_part part); /* 0: no such part */
 STRATA_API bool strata_dataset_was_held_out(const strata_dataset *data);
+/* Of every picture; height and width are 0 where they differ in size. */
 STRATA_API strata_shape strata_dataset_shape(const strata_dataset *data);
 STRATA_API size_t strata_dataset_class_count(const strata_dataset *data);
 STRATA_API const char *strata_dataset_class(const strata_dataset *data, size_t index);
@@ -289,10 +321,34 @@ STRATA_API const char *strata_dataset_note(const strata_dataset *data, size_t in
 /* Mean and standard deviation of all training pixels, 0 to 1, one per channel (at most 4). */
 STRATA_API strata_status strata_dataset_statistics(const strata_dataset *data, double mean[4], double deviation[4],
                                                    strata_error *err);
-/* Picture `index` of a part; `pixels` is the caller's, shape.height*width*channels bytes. */
+/* Picture `index` of a part in its own size, into `out`, which is zeros or an earlier picture, whose room is used
+ * again; freed with strata_picture_free. */
+STRATA_API strata_status strata_dataset_picture(strata_picture *out, const strata_dataset *data, strata_part part,
+                                                size_t index, int *label, strata_error *err);
+/* The same where all pictures have one size; `pixels` is the caller's, shape.height*width*channels bytes. */
 STRATA_API strata_status strata_dataset_read(const strata_dataset *data, strata_part part, size_t index,
                                              uint8_t *pixels, int *label, strata_error *err);
 STRATA_API void strata_dataset_free(strata_dataset *data);
+
+typedef struct strata_augmenter strata_augmenter; /* training pictures as a net would see them */
+
+typedef struct strata_augment_options {
+    const char *augment;   /* as in training: "crop=4,mirror" or a preset, "cifar"; NULL: not */
+    int64_t height, width; /* what a net takes; 0: the size of all pictures, 224x224 where they differ */
+    uint64_t seed;
+} strata_augment_options;
+
+/* The data outlives it. Reads the training pictures once: means, and axes of colours where they are asked for. */
+STRATA_API strata_status strata_augmenter_create(strata_augmenter **out, const strata_dataset *data,
+                                                 const strata_augment_options *options, strata_error *err);
+/* Presets and defaults taken apart: "crop=4,mirror"; "" for none. Lent. */
+STRATA_API const char *strata_augmenter_text(const strata_augmenter *augmenter);
+/* What the pictures indexes[count] of a part become in pass `epoch`: out[count], which are zeros or earlier pictures,
+ * whose room is used again; each is freed with strata_picture_free. Words that mix pictures mix these: the first with
+ * the last and so on. */
+STRATA_API strata_status strata_augmenter_batch(strata_picture *out, strata_augmenter *augmenter, strata_part part,
+                                                const size_t *indexes, size_t count, uint64_t epoch, strata_error *err);
+STRATA_API void strata_augmenter_free(strata_augmenter *augmenter);
 
 typedef struct strata_trainer strata_trainer; /* a model, its data, its optimizer, its place in the run */
 
@@ -312,15 +368,33 @@ typedef struct strata_train_options {
     double label_smoothing; /* [0] */
     uint64_t seed;          /* order of the pictures, and what augmentation draws */
     const char *augment;    /* how pictures are changed at random: "crop=4,mirror" or a preset, "cifar"; NULL: not */
+    int64_t accumulate;     /* batches of a step [1]; as the model was built */
+    double clip;            /* the gradient's norm is at most this: a longer one is scaled down [0: not] */
+    double ema;             /* decay of a moving average of the weights, which is evaluated instead of them [0: none]; it
+                               begins lower: min(ema, (1 + t) / (10 + t)) after t steps */
+    int64_t patience;       /* epochs without a better val after which the run ends [0: never] */
+    /* Transfer learning: a part of the net is trained, of a model that is built for inference. What comes before that
+     * part is computed once for each picture and kept. */
+    const char *train;        /* "head", "second-half", "all", or paths, "layer4 fc"; NULL: a model built with train */
+    double body_rate;         /* learning rate of what is trained besides the head [a tenth of learning_rate] */
+    int64_t thaw;             /* epochs in which the head is trained alone, before the rest [0] */
+    int64_t variants;         /* with augmentation: features kept of each picture [8]; negative: none, all is computed
+                                 in each epoch */
+    const char *features;     /* folder where features are kept for later runs, by what they were made of; NULL: none */
+    uint64_t features_memory; /* at most, beyond it a temporary file [2 GB] */
+    uint64_t features_disk;   /* at most in that folder; what was not used for longest goes first [8 GB] */
 } strata_train_options;
 
 typedef struct strata_step_info {
     int64_t epoch;            /* from 1 */
-    int64_t step, step_count; /* within the epoch; step counts the batches done */
+    int64_t step, step_count; /* within the epoch; step counts those done */
     int64_t images;           /* done in this epoch */
     double loss, top1;        /* mean over this epoch so far */
     double learning_rate;
-    bool epoch_done; /* this batch was the epoch's last: strata_trainer_end_epoch comes next */
+    bool epoch_done; /* this step was the epoch's last: strata_trainer_end_epoch comes next */
+    /* No step was done, but features of some pictures computed that the epoch needs; all above stays as it was. */
+    bool is_preparing;
+    int64_t prepared, prepare_count; /* pictures */
 } strata_step_info;
 
 typedef struct strata_metrics {
@@ -335,33 +409,245 @@ typedef struct strata_epoch_info {
     bool has_val;
     strata_metrics val;
     bool is_best; /* best val top-1 so far (lower loss decides a tie); without val: always */
-    bool done;    /* this was the last epoch */
+    int64_t best_epoch;
+    bool done;      /* this was the last epoch */
+    bool gave_up;   /* because val has not been better for `patience` epochs */
+    bool has_norms; /* with `clip`: of the gradients of this epoch's steps, before they were scaled down */
+    double norm_mean, norm_max;
 } strata_epoch_info;
 
-/* model built with train; data and model outlive the trainer. Takes the class names and the preparation of pictures
- * from the data into the model. STRATA_SHAPE when pictures or classes do not fit the net. */
+/* What a regime of transfer learning means for a net and data, before anything is allocated. */
+typedef struct strata_tuning {
+    const char *first, *last;    /* paths of the first and the last layer that is trained; lent by the net */
+    size_t layer_count;          /* layers that are trained */
+    int64_t trained, parameters; /* numbers that move, of how many */
+    const char *cut;             /* the layer whose value is computed once for each picture; lent; NULL: none */
+    strata_shape features;       /* of that value */
+    bool is_flat;
+    uint64_t features_bytes; /* of all training and val pictures, one variant */
+    strata_memory memory;    /* with the features that are kept in memory in total_bytes */
+} strata_tuning;
+STRATA_API strata_status strata_tuning_get(strata_tuning *out, const strata_runtime *runtime, const strata_net *net,
+                                           const strata_build_options *build, const strata_train_options *options,
+                                           const strata_dataset *data, strata_error *err);
+
+/* Measured: once for the features of one variant (0 where none are kept), and for each epoch with its val. */
+typedef struct strata_cost {
+    double features_seconds, epoch_seconds;
+} strata_cost;
+
+/* model built with train, or for inference where options say which part is trained; data and model outlive the trainer.
+ * Takes the class names and the preparation of pictures from the data into the model. STRATA_SHAPE when pictures or
+ * classes do not fit the net. */
 STRATA_API strata_status strata_trainer_create(strata_trainer **out, strata_model *model, strata_dataset *data,
                                                const strata_train_options *options, strata_error *err);
-/* One batch. A loss that is not finite is STRATA_INVALID; the message names the step and the first layer that held a
- * number that is not finite. */
+/* One step: a batch, or `accumulate` of them, fewer at the end of the epoch. The loss is the mean over all their pictures,
+ * and the weights move with the bits of one batch of that many, where no layer mixes pictures (docs/training.md). A loss
+ * that is not finite is STRATA_INVALID; the message names the step and the first layer that held a number that is not
+ * finite. */
 STRATA_API strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out, strata_error *err);
-/* After a step with epoch_done: evaluates on val where there is one, and moves on to the next epoch. */
+/* After a step with epoch_done: evaluates on val where there is one, and moves on to the next epoch. With `ema` the model
+ * then holds the average, to be evaluated and saved, until the next step. */
 STRATA_API strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_info *out, strata_error *err);
-/* Everything that a bit-exact resume needs, at any step. Atomic. Resume wants a trainer made with the
- * same net, data and options, and says where they differ. */
+/* Everything that a bit-exact resume needs, at any step. Atomic. With `ema` the file's weights are the average, and what
+ * the optimizer moves is beside it. Weights that are not finite are STRATA_INVALID and not written. Resume wants a
+ * trainer made with the same net, data and options, and says where they differ. */
 STRATA_API strata_status strata_trainer_save(const strata_trainer *trainer, const char *path, strata_error *err);
 STRATA_API strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, strata_error *err);
 STRATA_API void strata_trainer_place(const strata_trainer *trainer, strata_step_info *out);
 STRATA_API bool strata_trainer_is_done(const strata_trainer *trainer);
-STRATA_API void strata_trainer_free(strata_trainer *trainer);
+/* It is, before its last epoch, because val has not been better for `patience` epochs. */
+STRATA_API bool strata_trainer_gave_up(const strata_trainer *trainer);
+/* On the first pictures, for a second or two, of a trainer that trains a part; nothing moves. */
+STRATA_API strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, strata_error *err);
 
-/* Called during an evaluation with the pictures done so far; return false to stop it (STRATA_CANCELLED). */
+/* Called during long work with what is done so far, pictures of an evaluation for one; return false to stop it
+ * (STRATA_CANCELLED). */
 typedef bool (*strata_progress)(size_t done, size_t count, void *user);
+
+/* Learning rate range test (Smith 2015, arXiv:1506.01186, section 3.3): steps at a rate that rises by one factor, until
+ * the loss is far above the lowest or all steps are done. */
+typedef struct strata_rate_options {
+    double from, to; /* [1e-6 and 10] */
+    int64_t steps;   /* [200] */
+} strata_rate_options;
+typedef struct strata_rate_trial {
+    double rate, loss; /* of the step's pictures, before it; may be infinite in the last trial */
+    double smooth;     /* exponential average of the losses, 0.9 of the one before */
+} strata_rate_trial;
+typedef struct strata_rate_search {
+    strata_rate_trial *trials;
+    size_t count;
+    bool diverged;    /* it ended because of the loss */
+    size_t lowest;    /* the trial with the lowest smoothed loss */
+    double suggested; /* a tenth of that trial's rate; 0: the loss never fell */
+} strata_rate_search;
+/* Moves the weights: afterwards trainer and model are good for nothing else. `progress` may be NULL; freed with
+ * strata_rate_search_free. */
+STRATA_API strata_status strata_trainer_find_rate(strata_rate_search **out, strata_trainer *trainer,
+                                                  const strata_rate_options *options, strata_progress progress,
+                                                  void *user, strata_error *err);
+STRATA_API void strata_rate_search_free(strata_rate_search *search);
+STRATA_API void strata_trainer_free(strata_trainer *trainer);
 
 /* Accuracy on one part. confusion, when not NULL: [classes][classes] counts, row = true class; the caller's. */
 STRATA_API strata_status strata_evaluate(strata_metrics *out, strata_model *model, const strata_dataset *data,
                                          strata_part part, int64_t *confusion, strata_progress progress, void *user,
                                          strata_error *err);
+
+/* ---- Predictions: what a model says about each picture of a part. Accuracy, ensembles, calibration and comparisons are
+ * computed from them; docs/evaluation.md has the definitions. ---- */
+
+typedef struct strata_predict_options {
+    int crops;         /* windows of each picture, whose probabilities are averaged: 1 [0], the centre; 5, with the
+                          corners; 10, with the mirror images of these (Krizhevsky et al. 2012, section 4.1) */
+    bool flip;         /* the mirror image of each window too */
+    bool skip_unknown; /* leave out pictures of classes that the model does not know; else they are STRATA_MISSING */
+} strata_predict_options;
+
+/* How the classes of a part are found among a model's: by name, whatever their order. */
+typedef struct strata_class_match {
+    bool by_number;                     /* one of the two has no names: class i is output i */
+    size_t known;                       /* classes with pictures in this part that the model knows */
+    size_t unknown, unknown_pictures;   /* classes that it does not know, and their pictures in this part */
+    size_t absent;                      /* classes that it knows, without a picture in this part */
+    char unknown_names[160], absent_names[160]; /* the first of them: "bird, cat, ..." */
+} strata_class_match;
+/* STRATA_SHAPE where numbers cannot tell which class is which, STRATA_MISSING where the part is empty. */
+STRATA_API strata_status strata_class_match_get(strata_class_match *out, const strata_model *model,
+                                                const strata_dataset *data, strata_part part, strata_error *err);
+/* Whether its classes have names: else strata_model_class gives numbers. */
+STRATA_API bool strata_model_has_names(const strata_model *model);
+/* Names for weights that bring none: one for each output, in their order. */
+STRATA_API strata_status strata_model_name_classes(strata_model *model, const char *const *names, size_t count,
+                                                   strata_error *err);
+
+/* Class probabilities of pictures in files, each as strata_picture_open reads it, prepared as the model's own were.
+ *
+ * out     [count][classes], zeros for a picture that cannot be had; the caller's.
+ * errors  [count], status STRATA_OK or why not; the caller's; NULL: the first such picture ends it all. */
+STRATA_API strata_status strata_model_predict(strata_model *model, const char *const *files, size_t count,
+                                              const strata_predict_options *options, float *out, strata_error *errors,
+                                              strata_error *err);
+
+typedef struct strata_predictions strata_predictions;
+/* What strata_predictions_create would allocate besides the model and a batch. */
+STRATA_API uint64_t strata_predictions_bytes(const strata_model *model, const strata_dataset *data, strata_part part);
+/* Asks the model about every picture of a part; the data must outlive the predictions, the model need not. The same bits
+ * for any number of threads and any batch. */
+STRATA_API strata_status strata_predictions_create(strata_predictions **out, strata_model *model,
+                                                   const strata_dataset *data, strata_part part,
+                                                   const strata_predict_options *options, strata_progress progress,
+                                                   void *user, strata_error *err);
+/* An ensemble: the mean of the probabilities of several models for the same pictures, classes in the first one's order.
+ * STRATA_SHAPE where pictures or classes differ. */
+STRATA_API strata_status strata_predictions_average(strata_predictions **out,
+                                                    const strata_predictions *const *members, size_t count,
+                                                    strata_error *err);
+STRATA_API size_t strata_predictions_count(const strata_predictions *predictions);
+STRATA_API size_t strata_predictions_left_out(const strata_predictions *predictions); /* pictures of unknown classes */
+STRATA_API size_t strata_predictions_class_count(const strata_predictions *predictions);
+/* The name of a class, or its number as text; lent until the next call. */
+STRATA_API const char *strata_predictions_class(strata_predictions *predictions, size_t index);
+/* The file of a picture below the data's folder, "FILE:k" where it holds many; lent until the next call. */
+STRATA_API const char *strata_predictions_file(strata_predictions *predictions, size_t picture);
+/* Where the picture stands in its part. */
+STRATA_API size_t strata_predictions_index(const strata_predictions *predictions, size_t picture);
+STRATA_API size_t strata_predictions_label(const strata_predictions *predictions, size_t picture);
+STRATA_API const float *strata_predictions_row(const strata_predictions *predictions, size_t picture); /* [classes] */
+/* The `most` likeliest classes of a row of probabilities, the likeliest first, of two equal ones the earlier; how many
+ * there are. */
+STRATA_API size_t strata_top(size_t *out, size_t most, const float *row, size_t class_count);
+/* temperature: divides the logarithms of the probabilities before they are normalised again; 0 or 1: as they are.
+ * confusion: [classes][classes] counts, row = true class, the caller's; NULL: not wanted. */
+STRATA_API void strata_predictions_measure(strata_metrics *out, const strata_predictions *predictions,
+                                           double temperature, int64_t *confusion);
+/* The temperature with the least loss (Guo et al. 2017, section 4.2); false where there is none: every answer is right,
+ * or none is better than chance. */
+STRATA_API bool strata_predictions_temperature(double *out, const strata_predictions *predictions);
+STRATA_API void strata_predictions_free(strata_predictions *predictions);
+
+/* Two models on the same pictures. */
+typedef struct strata_pairing {
+    int64_t both, first_only, second_only, neither; /* pictures that are answered right by */
+    double p; /* of McNemar's exact test, two-sided: how often chance alone would make so large a difference */
+} strata_pairing;
+STRATA_API strata_status strata_predictions_compare(strata_pairing *out, const strata_predictions *first,
+                                                    const strata_predictions *second, strata_error *err);
+STRATA_API double strata_mcnemar(uint32_t first_only, uint32_t second_only);
+/* Wilson's score interval at 95% for a share of which `correct` of `count` were seen; 0 to 1 where count is 0. */
+STRATA_API void strata_wilson(double *low, double *high, int64_t correct, int64_t count);
+
+/* The file of a picture, below the data's folder; "FILE:k" where a file holds many. */
+STRATA_API void strata_dataset_file(const strata_dataset *data, strata_part part, size_t index, char out[256]);
+/* The class of a picture, without reading it; -1 where there is no such picture. */
+STRATA_API int strata_dataset_label(const strata_dataset *data, strata_part part, size_t index);
+
+/* What is in a data set that a person should look at before training. */
+typedef struct strata_place {
+    strata_part part;
+    size_t index;
+} strata_place;
+
+/* Pictures that are the same, or nearly; in the order of parts and pictures. */
+typedef struct strata_alike {
+    const strata_place *places;
+    size_t count;
+    bool has_parts, has_labels; /* they stand in several parts; they have several labels */
+} strata_alike;
+
+typedef struct strata_finding {
+    strata_place place;
+    const char *reason; /* "21 times as wide as high" */
+} strata_finding;
+
+typedef struct strata_checkup {
+    size_t count;                            /* pictures looked at */
+    strata_shape smallest, median, largest;  /* by number of pixels; upright */
+    double height, width;                    /* on average */
+    uint64_t bytes;                          /* of their files, where each has its own */
+    size_t grey, cmyk, alpha, palette, deep; /* how they are stored; deep: more than 8 bits */
+    size_t turned;                           /* upright only by what EXIF says */
+    double mean[4], deviation[4];            /* of all training pixels, 0 to 1, per channel of the data */
+    const strata_alike *duplicates;          /* the same pixels once decoded */
+    size_t duplicate_count;
+    const strata_alike *near_duplicates; /* one picture, encoded or resized in different ways; docs/data.md */
+    size_t near_duplicate_count;
+    const strata_finding *blank, *odd; /* of one colour or nearly; of unusual size, shape or brightness */
+    size_t blank_count, odd_count;
+} strata_checkup;
+
+/* Reads every picture once, on `threads` threads (0: as many as the process may use). `progress` may be NULL. The data
+ * outlives the checkup. */
+STRATA_API strata_status strata_dataset_check(strata_checkup **out, const strata_dataset *data, int threads,
+                                              strata_progress progress, void *user, strata_error *err);
+STRATA_API void strata_checkup_free(strata_checkup *checkup);
+
+/* Contact sheets: many pictures, small, with a line or two below each, as one PNG. */
+typedef struct strata_sheet strata_sheet;
+
+enum { STRATA_SHEET_MOST = 1000 }; /* pictures on a sheet */
+
+typedef struct strata_sheet_options {
+    const char *title; /* above all; NULL: none */
+    int columns;       /* pictures in a row [8], at most 64 */
+    int tile;          /* the longer side of a picture on the sheet [128], 16 to 512 */
+} strata_sheet_options;
+
+STRATA_API strata_status strata_sheet_create(strata_sheet **out, const strata_sheet_options *options,
+                                             strata_error *err);
+/* The next picture begins a row, under a heading (NULL: without). Elsewhere a row begins where the columns are full. */
+STRATA_API void strata_sheet_row(strata_sheet *sheet, const char *heading);
+/* The picture (NULL: an empty place) is reduced, or enlarged by a whole factor, and copied. `caption` and `note` are
+ * the lines below it, NULL for none: shortened in the middle where they are too long, what is not printable ASCII
+ * shown as '?'. `frame`: 0xRRGGBB around it, 0 for none. More than STRATA_SHEET_MOST is STRATA_UNSUPPORTED. */
+STRATA_API strata_status strata_sheet_add(strata_sheet *sheet, const strata_picture *picture, const char *caption,
+                                          const char *note, uint32_t frame, strata_error *err);
+STRATA_API size_t strata_sheet_count(const strata_sheet *sheet);
+/* Atomic (see strata_file_write). STRATA_UNSUPPORTED where the build has no libspng, or the sheet would have more than
+ * 64 megapixels. */
+STRATA_API strata_status strata_sheet_write(const strata_sheet *sheet, const char *path, strata_error *err);
+STRATA_API void strata_sheet_free(strata_sheet *sheet);
 
 /* ---- 4. Trace: one batch, for comparing with other programs ----------------------------------------------------- */
 

@@ -88,7 +88,7 @@ static void name_block(row *r, const subject_net *s) {
     strata_layer_info layer, branch;
     strata_net_layer(s->net, r->last, &layer);
     text_add(&r->operation, "%.*s", (int)r->word_length, r->word);
-    for (size_t i = 0; i < layer.input_count && i < 8 && strcmp(layer.op, "concat") == 0; i++) {
+    for (size_t i = 0; i < layer.input_count && i < 8 && layer.kind == STRATA_LAYER_CONCAT; i++) {
         strata_net_layer(s->net, (size_t)layer.inputs[i], &branch);
         text_add(&r->operation, "%s%lld", i == 0 ? " " : " + ", (long long)branch.output.channels);
     }
@@ -253,7 +253,7 @@ static size_t find_concat(const subject_net *s, size_t *uses) {
         for (size_t k = 0; k < layer.input_count; k++) {
             uses[layer.inputs[k]]++;
         }
-        if (strcmp(layer.op, "concat") == 0) {
+        if (layer.kind == STRATA_LAYER_CONCAT) {
             found = i;
             count++;
         }
@@ -271,7 +271,7 @@ static void print_branch(table *t, const subject_net *s, const strata_layer_info
     strata_net_layer(s->net, (size_t)end, &last);
     for (int at = end; at > 0 && uses[at] == 1;) {
         strata_net_layer(s->net, (size_t)at, &layer);
-        if ((layer.multiply_adds > 0 || strstr(layer.op, "pool") != NULL) && count < MOST) {
+        if ((layer.multiply_adds > 0 || layer.kind == STRATA_LAYER_POOL) && count < MOST) {
             chain[count++] = at;
         }
         parameters += layer.parameters;
@@ -350,6 +350,36 @@ static void print_padding(const strata_net_info *info) {
     }
 }
 
+static bool has_default(const strata_knob *knob) {
+    return strcmp(knob->value, knob->standard) == 0;
+}
+
+/* What --set can change, with the default where it is not the value. */
+static void print_knobs(const strata_net *net) {
+    size_t count = strata_net_knob_count(net), others = 0;
+    strata_knob knob;
+    for (size_t i = 0; i < count; i++) {
+        strata_net_knob(net, i, &knob);
+        others += !has_default(&knob);
+    }
+    table t = {.alignment = "llll", .column_count = others > 0 ? 4 : 3};
+    for (size_t i = 0; i <= count && count > 0; i++) {
+        if (i > 0) {
+            strata_net_knob(net, i - 1, &knob);
+        }
+        table_cell(&t, "%s", i == 0 ? "knob" : safe_text(knob.name).s);
+        table_cell(&t, "%s", i == 0 ? "value" : safe_text(knob.value).s);
+        if (others > 0) {
+            table_cell(&t, "%s", i == 0 ? "default" : has_default(&knob) ? "" : safe_text(knob.standard).s);
+        }
+        table_cell(&t, "%s", i == 0 ? "meaning" : knob.comment);
+    }
+    if (count > 0) {
+        putchar('\n');
+        table_print(&t, "", true);
+    }
+}
+
 static void print_text(const subject_net *s, const arguments *a) {
     if (s->info.description[0] != '\0') {
         printf("%s\n\n", s->info.description);
@@ -366,6 +396,7 @@ static void print_text(const subject_net *s, const arguments *a) {
     if (a->train) {
         print_memory(&s->train);
     }
+    print_knobs(s->net);
     if (a->svg != NULL) {
         print_note("drawing %s\n", a->svg);
     }
@@ -390,6 +421,21 @@ static void add_memory(json *j, const strata_memory *m) {
     json_count(j, "batch_bytes", (int64_t)m->batch_bytes);
 }
 
+static void add_knobs(json *j, const strata_net *net) {
+    json_open(j, "knobs", '[');
+    for (size_t i = 0; i < strata_net_knob_count(net); i++) {
+        strata_knob knob;
+        strata_net_knob(net, i, &knob);
+        json_open(j, NULL, '{');
+        json_text(j, "name", knob.name);
+        json_text(j, "value", knob.value);
+        json_text(j, "default", knob.standard);
+        json_text(j, "comment", knob.comment);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 /* `plan`: its text, or NULL. */
 static void print_json(const subject_net *s, const arguments *a, const char *plan) {
     json j = {0};
@@ -409,6 +455,7 @@ static void print_json(const subject_net *s, const arguments *a, const char *pla
     json_count(&j, "batch", a->batch);
     json_bool(&j, "training", a->train);
     add_memory(&j, a->train ? &s->train : &s->infer);
+    add_knobs(&j, s->net);
     json_open(&j, "layers", '[');
     for (size_t i = 0; i < s->info.layer_count; i++) {
         strata_layer_info layer;
@@ -532,7 +579,8 @@ const command command_describe = {
              "it learns, and how much it computes for one picture: the multiply-adds of\n"
              "convolutions and dense layers, as published counts have them. An output sees\n"
              "`field` pixels in a row; its neighbour's lie `stride` further. Then the memory\n"
-             "that inference and training take. A deep network is folded: blocks are one line.\n"
+             "that inference and training take, and the knobs that --set turns. A deep network\n"
+             "is folded: blocks are one line.\n"
              "NET is a built-in name (see help nets), a .net file or a checkpoint.",
     .examples = "describe lenet5 | a built-in network\n"
                 "describe lenet5 --set classes=26 | with a knob of its file turned\n"

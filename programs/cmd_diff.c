@@ -1,6 +1,7 @@
 /* strata diff: which tensor of two safetensors files differs first, and by how much. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "program.h"
 
@@ -45,6 +46,38 @@ static bool is_same(const counts *n) {
     return n->compared > 0 && n->over == 0 && n->shapes == 0 && n->only_second == 0;
 }
 
+/* ---- where a difference is likely to come from --------------------------------------------------------------------
+ */
+
+static bool ends_in(const char *name, const char *end) {
+    size_t length = strlen(name), end_length = strlen(end);
+    return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+/* NULL: nothing that a person should look at first. In a trace: logits that agree with gradients that nearly do, and
+ * two outputs at the side that each look like another thing altogether. */
+static const char *likely_reason(const strata_comparison *c, const arguments *a) {
+    size_t far_heads = 0, gradients = 0, others = 0;
+    bool main_agrees = false;
+    for (size_t i = 0; i < c->count; i++) {
+        const strata_difference *d = &c->differences[i];
+        bool over = is_over(d, a), is_gradient = ends_in(d->name, ".weight") || ends_in(d->name, ".bias");
+        main_agrees = main_agrees || (strcmp(d->name, "logits") == 0 && d->match == STRATA_MATCHED && !over);
+        far_heads += over && ends_in(d->name, ".logits") && d->rel_norm > 0.1;
+        gradients += over && is_gradient && d->rel_norm < 0.1;
+        others += over && !(is_gradient && d->rel_norm < 0.1);
+    }
+    if (main_agrees && far_heads >= 2) {
+        return "logits agree, those of the side heads do not: torchvision's googlenet returns them as logits, "
+               "aux_logits2, aux_logits1, the second head first";
+    }
+    if (main_agrees && gradients > 0 && others == 0) {
+        return "logits agree and gradients nearly do: a rectifier or a max pooling that decides otherwise for a value "
+               "near its kink moves a gradient by 0.001 to 0.02 (docs/numerics.md, \"Parity with PyTorch\")";
+    }
+    return NULL;
+}
+
 /* ---- for programs ----------------------------------------------------------------------------------------------- */
 
 static void add_difference(json *j, const char *key, const strata_difference *d) {
@@ -85,6 +118,9 @@ static void print_json(const strata_comparison *c, const counts *n, const argume
     }
     if (n->first != NULL) {
         add_difference(&j, "first", n->first);
+    }
+    if (likely_reason(c, a) != NULL) {
+        json_text(&j, "hint", likely_reason(c, a));
     }
     add_names(&j, "only_first", c, STRATA_ONLY_FIRST);
     add_names(&j, "only_second", c, STRATA_ONLY_SECOND);
@@ -210,6 +246,9 @@ static void print_text(const strata_comparison *c, const counts *n, const argume
         print_shapes(c);
         print_unmatched(c, STRATA_ONLY_FIRST, n->only_first, a->common.items[0]);
         print_unmatched(c, STRATA_ONLY_SECOND, n->only_second, a->common.items[1]);
+        if (likely_reason(c, a) != NULL) {
+            printf("hint: %s\n", likely_reason(c, a));
+        }
     }
 }
 
@@ -248,7 +287,8 @@ const command command_diff = {
              "difference over the norm in B, summed in double. Exit status 1 when a tensor is\n"
              "over the tolerance, has another shape, or is missing in A; what only A has is\n"
              "listed and does no harm. The order is A's: in a file of `trace` the first tensor\n"
-             "that differs is where to look.",
+             "that differs is where to look. Gradients may differ by some thousandths where a\n"
+             "rectifier or a max pooling decides otherwise near its kink: docs/numerics.md.",
     .examples = "diff mine.safetensors torch.safetensors | is it the same, and where not?\n"
                 "diff mine.st torch.st --rtol 1e-5 --all | a row for every tensor\n"
                 "diff mine.st torch.st --json | for a program",

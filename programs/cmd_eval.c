@@ -1,323 +1,407 @@
-/* strata eval: how often a model is right on labelled pictures, on which classes it is not, and how sure one can be of
- * that. */
-#include <math.h>
+/* strata eval: how often models are right on labelled pictures, on which classes they are not, how sure one can be of
+ * that, and whether one is better than another. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "program.h"
-
-typedef struct arguments {
-    common common;
-    const char *data, *weights, *part;
-    int64_t batch;
-} arguments;
+#include "evaluation.h"
 
 static const char *const part_names[STRATA_PART_COUNT] = {"train", "val", "test"};
 
-typedef struct evaluation {
-    subject subject;
-    strata_dataset *data;
-    strata_part part;
-    strata_metrics metrics;
-    size_t class_count;
-    int64_t *confusion; /* [true][taken for] */
-    double seconds;
-    char *drawing; /* where confusion.svg went, or NULL */
-} evaluation;
+/* ---- data ------------------------------------------------------------------------------------------------------- */
 
-/* Wilson's score interval for a share at 95%: right for shares near 0 and 1, and for few pictures (Wilson 1927). */
-static void wilson(double *low, double *high, int64_t correct, int64_t count) {
-    double n = (double)count, p = (double)correct / n, z = 1.959963984540054;
-    double middle = p + z * z / (2 * n), spread = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    *low = (middle - spread) / (1 + z * z / n);
-    *high = (middle + spread) / (1 + z * z / n);
+/* --part, or the test part, or what is there. Exit status. */
+static int choose_part(evaluation *e) {
+    static const strata_part order[] = {STRATA_TEST, STRATA_VAL, STRATA_TRAIN};
+    const char *wanted = e->a->part;
+    for (size_t i = 0; i < COUNT_OF(order); i++) {
+        bool is_wanted = wanted == NULL || strcmp(wanted, part_names[order[i]]) == 0;
+        if (is_wanted && strata_dataset_count(e->data, order[i]) > 0) {
+            e->part = order[i];
+            e->part_name = part_names[order[i]];
+            return DONE;
+        }
+    }
+    return fail("%s has no %s part", strata_dataset_name(e->data), wanted != NULL ? wanted : "labelled");
+}
+
+static bool is_same_place(const char *a, const char *b) {
+    struct stat x, y;
+    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* What a run says of the data it learned from, where that is what is asked about. */
+static strata_data_options options_of(const evaluation *e, const subject *s, const char *path) {
+    if (s->is_run && (path == NULL || is_same_place(path, s->plan.data))) {
+        return (strata_data_options){
+            .hold_out = s->plan.hold_out, .seed = (uint64_t)s->plan.seed, .limit = (size_t)s->plan.limit};
+    }
+    return (strata_data_options){.seed = (uint64_t)e->a->common.seed};
+}
+
+static int open_data(evaluation *e, const subject *s) {
+    strata_error err;
+    const char *path = e->a->data != NULL ? e->a->data : s->is_run ? s->plan.data : NULL;
+    if (path == NULL) {
+        return refuse("eval needs --data D: %s does not say which pictures", e->members[0].what);
+    }
+    e->data_options = options_of(e, s, e->a->data);
+    e->data_path = take_copy(path, strlen(path));
+    return strata_dataset_open(&e->data, path, &e->data_options, &err) == STRATA_OK ? choose_part(e) : report(&err);
+}
+
+/* The first model decides about the data; what another one learned from may be in a part that was held out for the
+ * first. */
+static void check_split(evaluation *e, const subject *s, const char *what) {
+    strata_data_options own = options_of(e, s, e->data_path);
+    bool same = s->is_run && is_same_place(e->data_path, s->plan.data) && own.hold_out == e->data_options.hold_out &&
+                own.seed == e->data_options.seed && own.limit == e->data_options.limit;
+    if (same || !strata_dataset_was_held_out(e->data)) {
+        return;
+    }
+    e->val_is_mixed = true;
+    if (s->is_run && e->part != STRATA_TEST) {
+        warn("%s held other pictures out than %s: it may have learned from some of these", what, e->members[0].what);
+    }
 }
 
 /* ---- classes ---------------------------------------------------------------------------------------------------- */
 
-typedef struct class_row {
-    size_t index;
-    int64_t count, correct;
-} class_row;
-
-static double right_share(const class_row *r) {
-    return r->count > 0 ? (double)r->correct / (double)r->count : 2; /* without pictures: last */
-}
-
-static int compare_rows(const void *a, const void *b) {
-    const class_row *x = a, *y = b;
-    double dx = right_share(x), dy = right_share(y);
-    return dx != dy ? (dx < dy ? -1 : 1) : (x->index < y->index ? -1 : 1);
-}
-
-static class_row *sorted_rows(const evaluation *e) {
-    class_row *rows = take(NULL, e->class_count * sizeof *rows);
-    for (size_t i = 0; i < e->class_count; i++) {
-        rows[i] = (class_row){.index = i, .correct = e->confusion[i * e->class_count + i]};
-        for (size_t k = 0; k < e->class_count; k++) {
-            rows[i].count += e->confusion[i * e->class_count + k];
-        }
-    }
-    qsort(rows, e->class_count, sizeof *rows, compare_rows);
-    return rows;
-}
-
-/* The up to two classes that this one was most often taken for, at least 1% each. */
-static void add_mistakes(text *out, const evaluation *e, const class_row *row) {
-    const int64_t *counts = e->confusion + row->index * e->class_count;
-    size_t first = SIZE_MAX;
-    for (int k = 0; k < 2; k++) {
-        size_t most = SIZE_MAX;
-        for (size_t i = 0; i < e->class_count; i++) {
-            if (i != row->index && i != first && counts[i] > 0 && (most == SIZE_MAX || counts[i] > counts[most])) {
-                most = i;
-            }
-        }
-        if (most == SIZE_MAX || (k > 0 && 100 * counts[most] < row->count)) {
-            return;
-        }
-        text_add(out, "%s%s %s", k > 0 ? ", " : "", safe_text(strata_model_class(e->subject.model, most)).s,
-                 share_text((double)counts[most] / (double)row->count).s);
-        first = most;
-    }
-}
-
-static void print_classes(const evaluation *e) {
-    enum { MOST_ROWS = 25 };
-    table t = {.alignment = "lrl", .column_count = 3};
-    table_cell(&t, "class");
-    table_cell(&t, "right");
-    table_cell(&t, "most often taken for");
-    class_row *rows = sorted_rows(e);
-    size_t shown = e->class_count > MOST_ROWS ? MOST_ROWS : e->class_count;
-    for (size_t i = 0; i < shown; i++) {
-        text mistakes = {0};
-        text_add(&mistakes, "%s", "");
-        if (rows[i].count > 0) {
-            add_mistakes(&mistakes, e, &rows[i]);
-        }
-        table_cell(&t, "%s", safe_text(strata_model_class(e->subject.model, rows[i].index)).s);
-        table_cell(&t, "%s", rows[i].count > 0 ? share_text(right_share(&rows[i])).s : "none");
-        table_cell(&t, "%s", mistakes.bytes);
-        text_free(&mistakes);
-    }
-    printf("\n");
-    table_print(&t, "", true);
-    if (shown < e->class_count) {
-        printf("... and %s classes that are right more often; --json has all\n",
-               count_text((int64_t)(e->class_count - shown)).s);
-    }
-    free(rows);
-}
-
-/* ---- what it says ----------------------------------------------------------------------------------------------- */
-
-static void print_text(const evaluation *e, bool is_quiet) {
-    const strata_metrics *m = &e->metrics;
-    double low, high;
-    wilson(&low, &high, m->correct, m->count);
-    printf("%-5s  %s images   top-1 %s (95%% interval %.1f to %.1f)   top-5 %s\n", part_names[e->part],
-           count_text(m->count).s, share_text(m->top1).s, 100 * low, 100 * high, share_text(m->top5).s);
-    if (is_quiet) {
-        return;
-    }
-    printf("       loss %.3f   calibration error %s   %s\n", m->loss, share_text(m->calibration_error).s,
-           seconds_text(e->seconds).s);
-    print_classes(e);
-    if (e->drawing != NULL) {
-        printf("\nconfusion matrix: %s\n", e->drawing);
-    }
-}
-
-static void print_json(const evaluation *e) {
-    const strata_metrics *m = &e->metrics;
-    double low, high;
-    wilson(&low, &high, m->correct, m->count);
-    json j = {0};
-    json_open(&j, NULL, '{');
-    json_text(&j, "part", part_names[e->part]);
-    json_count(&j, "count", m->count);
-    json_count(&j, "correct", m->correct);
-    json_number(&j, "top1", m->top1);
-    json_number(&j, "top1_low", low);
-    json_number(&j, "top1_high", high);
-    json_number(&j, "top5", m->top5);
-    json_number(&j, "loss", m->loss);
-    json_number(&j, "calibration_error", m->calibration_error);
-    json_number(&j, "seconds", e->seconds);
-    json_open(&j, "classes", '[');
-    for (size_t i = 0; i < e->class_count; i++) {
-        int64_t count = 0;
-        for (size_t k = 0; k < e->class_count; k++) {
-            count += e->confusion[i * e->class_count + k];
-        }
-        json_open(&j, NULL, '{');
-        json_text(&j, "class", strata_model_class(e->subject.model, i));
-        json_count(&j, "index", (int64_t)i);
-        json_count(&j, "count", count);
-        json_count(&j, "correct", e->confusion[i * e->class_count + i]);
-        json_close(&j, '}');
-    }
-    json_close(&j, ']');
-    json_open(&j, "confusion", '[');
-    for (size_t i = 0; i < e->class_count; i++) {
-        json_open(&j, NULL, '[');
-        for (size_t k = 0; k < e->class_count; k++) {
-            json_count(&j, NULL, e->confusion[i * e->class_count + k]);
-        }
-        json_close(&j, ']');
-    }
-    json_close(&j, ']');
-    if (e->drawing != NULL) {
-        json_text(&j, "drawing", e->drawing);
-    }
-    json_close(&j, '}');
-    json_print(&j);
-}
-
-/* ---- the work --------------------------------------------------------------------------------------------------- */
-
-static const char *name_of_class(const void *model, size_t index) {
-    return strata_model_class(model, index);
-}
-
-/* The drawing is beside the answer: a folder of somebody else's does without it. */
-static void draw(evaluation *e, const char *run) {
-    enum { MOST_CLASSES = 200 };
-    if (!e->subject.is_run || e->class_count > MOST_CLASSES) {
-        return;
-    }
+/* Said before the start; refused where pictures cannot be counted. Exit status. */
+static int match_classes(evaluation *e, const strata_model *model, const char *what) {
     strata_error err;
-    text title = {0};
-    strata_net_info net;
-    strata_net_info_get(strata_model_net(e->subject.model), false, &net);
-    text_add(&title, "%s on %s, %s: %s right", net.name, strata_dataset_name(e->data), part_names[e->part],
-             share_text(e->metrics.top1).s);
-    e->drawing = path_join(run, "confusion.svg");
-    strata_status status =
-        svg_confusion(e->drawing, title.bytes, e->confusion, e->class_count, name_of_class, e->subject.model, &err);
-    text_free(&title);
-    if (status != STRATA_OK) {
-        warn("%s is not written: %s", e->drawing, err.message);
-        free(e->drawing);
-        e->drawing = NULL;
-    }
-}
-
-/* --part, or the test part, or what is there. Exit status. */
-static int choose_part(evaluation *e, const arguments *a) {
-    static const strata_part order[] = {STRATA_TEST, STRATA_VAL, STRATA_TRAIN};
-    for (size_t i = 0; i < COUNT_OF(order); i++) {
-        bool is_wanted = a->part == NULL || strcmp(a->part, part_names[order[i]]) == 0;
-        if (is_wanted && strata_dataset_count(e->data, order[i]) > 0) {
-            e->part = order[i];
-            return DONE;
-        }
-    }
-    return fail("%s has no %s part", strata_dataset_name(e->data), a->part != NULL ? a->part : "labelled");
-}
-
-/* A run says which data it learned from and what it held out. Exit status. */
-static int open_data(evaluation *e, const arguments *a) {
-    strata_error err;
-    strata_data_options options = {.seed = (uint64_t)a->common.seed};
-    const char *path = a->data;
-    if (e->subject.is_run && (path == NULL || strcmp(path, e->subject.plan.data) == 0)) {
-        path = e->subject.plan.data;
-        options = (strata_data_options){.hold_out = e->subject.plan.hold_out,
-                                        .seed = (uint64_t)e->subject.plan.seed,
-                                        .limit = (size_t)e->subject.plan.limit};
-    }
-    if (path == NULL) {
-        return refuse("eval needs --data D: %s does not say which pictures", a->common.items[0]);
-    }
-    return strata_dataset_open(&e->data, path, &options, &err) == STRATA_OK ? DONE : report(&err);
-}
-
-static int evaluate(evaluation *e, const arguments *a) {
-    strata_error err;
-    int status = subject_open(&e->subject, a->common.items[0], a->weights, &a->common, a->batch, "evaluating");
-    if (status == DONE) {
-        status = open_data(e, a);
-    }
-    if (status == DONE) {
-        status = choose_part(e, a);
-    }
-    if (status != DONE) {
-        return status;
-    }
-    e->class_count = strata_model_class_count(e->subject.model);
-    size_t in_data = strata_dataset_class_count(e->data);
-    if (in_data != e->class_count) {
-        return fail("%s tells %s classes apart, %s has %s", a->common.items[0], count_text((int64_t)e->class_count).s,
-                    strata_dataset_name(e->data), count_text((int64_t)in_data).s);
-    }
-    size_t bytes = e->class_count * e->class_count * sizeof *e->confusion;
-    e->confusion = memset(take(NULL, bytes), 0, bytes);
-    live line;
-    live_begin(&line);
-    strata_status evaluated =
-        strata_evaluate(&e->metrics, e->subject.model, e->data, e->part, e->confusion, live_progress, &line, &err);
-    e->seconds = now() - line.begun;
-    live_clear(&line);
-    if (evaluated != STRATA_OK) {
+    strata_class_match *m = &e->match;
+    if (strata_class_match_get(m, model, e->data, e->part, &err) != STRATA_OK) {
         return report(&err);
     }
-    draw(e, a->common.items[0]);
-    if (a->common.json) {
-        print_json(e);
-    } else {
-        print_text(e, a->common.quiet);
+    if (m->unknown > 0 && (!e->a->skip_unknown || m->known == 0)) {
+        int status = fail("%s does not know %zu of the classes of %s: %s", what, m->unknown,
+                          strata_dataset_name(e->data), m->unknown_names);
+        if (m->known > 0) {
+            hint("--skip-unknown leaves out what is of them: %s of %s pictures",
+                 count_text((int64_t)m->unknown_pictures).s,
+                 count_text((int64_t)strata_dataset_count(e->data, e->part)).s);
+        }
+        return status;
+    }
+    if (what != e->members[0].what) { /* an ensemble's members are alike */
+        return DONE;
+    }
+    if (m->unknown > 0) {
+        print_fact("classes", "%zu that the model does not know %s left out, with %s of %s pictures: %s", m->unknown,
+                   m->unknown == 1 ? "is" : "are", count_text((int64_t)m->unknown_pictures).s,
+                   count_text((int64_t)strata_dataset_count(e->data, e->part)).s, m->unknown_names);
+    }
+    if (m->by_number) {
+        print_fact("classes", "by number, since names are missing: class 0 of the data is output 0 of the model");
+    }
+    if (m->absent > 0) {
+        print_fact("classes", "%zu of the model's %s not in this part: %s", m->absent, m->absent == 1 ? "is" : "are",
+                   m->absent_names);
     }
     return DONE;
 }
 
-static int run(void *all) {
-    evaluation e = {0};
-    int status = evaluate(&e, all);
-    if (e.data != NULL) {
-        strata_dataset_free(e.data);
+/* ---- asking ----------------------------------------------------------------------------------------------------- */
+
+static strata_status ask(strata_predictions **out, const evaluation *e, strata_model *model, strata_part part,
+                         bool skip_unknown, strata_error *err) {
+    strata_predict_options options = {.crops = atoi(e->a->crops), .flip = e->a->flip, .skip_unknown = skip_unknown};
+    live line;
+    live_begin(&line);
+    strata_status status = strata_predictions_create(out, model, e->data, part, &options, live_progress, &line, err);
+    live_clear(&line);
+    return status;
+}
+
+/* A temperature is fitted on pictures that chose nothing and test nothing: the val part. */
+static bool wants_val(const evaluation *e) {
+    return !e->a->compare && !e->a->common.quiet && !e->val_is_mixed && strata_dataset_count(e->data, STRATA_VAL) > 0;
+}
+
+static int check_room(const evaluation *e, const strata_model *model) {
+    uint64_t need = strata_predictions_bytes(model, e->data, e->part), have = memory_free();
+    need += wants_val(e) && e->part != STRATA_VAL ? strata_predictions_bytes(model, e->data, STRATA_VAL) : 0;
+    if (need > have) {
+        return fail("the answers for %s pictures need %s, this machine has %s free",
+                    count_text((int64_t)strata_dataset_count(e->data, e->part)).s, bytes_text(need).s,
+                    bytes_text(have).s);
     }
-    subject_close(&e.subject);
-    free(e.confusion);
-    free(e.drawing);
+    if (need >= UINT64_C(100) << 20) {
+        print_fact("memory", "%s for the answers, of %s free", bytes_text(need).s, bytes_text(have).s);
+    }
+    return DONE;
+}
+
+static int ask_model(evaluation *e, member *m, strata_model *model) {
+    strata_error err;
+    int status = class_names_give(model, e->a->classes);
+    if (status == DONE) {
+        status = match_classes(e, model, m->what);
+    }
+    if (status == DONE) {
+        status = check_room(e, model);
+    }
+    if (status != DONE) {
+        return status;
+    }
+    double begun = now();
+    if (ask(&m->answers, e, model, e->part, e->a->skip_unknown, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    m->seconds = now() - begun;
+    strata_predictions_measure(&m->metrics, m->answers, 0, NULL);
+    if (wants_val(e) && e->part != STRATA_VAL && ask(&m->val, e, model, STRATA_VAL, true, &err) != STRATA_OK &&
+        err.status != STRATA_MISSING) { /* a val part of unknown classes alone fits nothing */
+        return report(&err);
+    }
+    return DONE;
+}
+
+/* One model after the other, so that only one needs memory at a time. */
+static int ask_member(evaluation *e, size_t index) {
+    member *m = &e->members[index];
+    subject s;
+    int status = subject_open(&s, m->what, e->a->weights, &e->a->common, e->a->batch, "evaluating");
+    if (status != DONE) {
+        return status;
+    }
+    if (index == 0) {
+        strata_net_info net;
+        strata_net_info_get(strata_model_net(s.model), false, &net);
+        snprintf(e->net, sizeof e->net, "%s", net.name);
+        e->is_run = s.is_run;
+        status = open_data(e, &s);
+    } else {
+        check_split(e, &s, m->what);
+    }
+    if (status == DONE) {
+        status = ask_model(e, m, s.model);
+    }
+    subject_close(&s);
+    return status;
+}
+
+/* ---- what follows from the answers ------------------------------------------------------------------------------ */
+
+static strata_status join(strata_predictions **out, const evaluation *e, bool of_val, strata_error *err) {
+    const strata_predictions **list = take(NULL, e->count * sizeof *list);
+    bool all_there = true;
+    for (size_t i = 0; i < e->count; i++) {
+        list[i] = of_val ? e->members[i].val : e->members[i].answers;
+        all_there = all_there && list[i] != NULL;
+    }
+    strata_status status = STRATA_OK;
+    if (all_there) {
+        status = strata_predictions_average(out, list, e->count, err);
+    }
+    free(list);
+    return status;
+}
+
+static int join_members(evaluation *e) {
+    strata_error err;
+    if (e->count == 1) {
+        e->answers = e->members[0].answers;
+        e->val = e->members[0].val;
+    } else if (join(&e->answers, e, false, &err) != STRATA_OK || join(&e->val, e, true, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        e->seconds += e->members[i].seconds;
+    }
+    e->class_count = strata_predictions_class_count(e->answers);
+    e->confusion = take(NULL, e->class_count * e->class_count * sizeof *e->confusion);
+    strata_predictions_measure(&e->metrics, e->answers, 0, e->confusion);
+    return DONE;
+}
+
+static void calibrate(evaluation *e) {
+    strata_metrics at;
+    e->val = e->val_is_mixed ? NULL : e->part == STRATA_VAL ? e->answers : e->val;
+    e->has_temperature = e->val != NULL && strata_predictions_temperature(&e->temperature, e->val);
+    if (e->has_temperature) {
+        strata_predictions_measure(&at, e->answers, e->temperature, NULL);
+        e->calibrated_error = at.calibration_error;
+    }
+}
+
+static const char *name_of_class(const void *predictions, size_t index) {
+    return strata_predictions_class((strata_predictions *)(uintptr_t)predictions, index);
+}
+
+/* A run's folder gets the drawing by itself, and does without it where it cannot be written; a file that was asked for
+ * must be there in the end. Exit status. */
+static int draw(evaluation *e) {
+    strata_error err;
+    const char *asked = e->a->drawing;
+    if (asked == NULL && (!e->is_run || e->count > 1)) {
+        return DONE;
+    }
+    text title = {0};
+    text_add(&title, "%s%s on %s, %s: %s right", e->net, e->count > 1 ? " and others" : "",
+             strata_dataset_name(e->data), e->part_name, share_text(e->metrics.top1).s);
+    char *path = asked != NULL ? take_copy(asked, strlen(asked)) : path_join(e->members[0].what, "confusion.svg");
+    strata_status status =
+        svg_confusion(path, title.bytes, e->confusion, e->class_count, name_of_class, e->answers, &err);
+    text_free(&title);
+    if (status == STRATA_OK) {
+        e->drawing = path;
+        return DONE;
+    }
+    if (asked == NULL) {
+        warn("%s is not written: %s", path, err.message);
+    }
+    free(path);
+    return asked != NULL ? report(&err) : DONE;
+}
+
+/* ---- the work --------------------------------------------------------------------------------------------------- */
+
+static int compare(evaluation *e) {
+    strata_error err;
+    if (strata_predictions_compare(&e->pairing, e->members[0].answers, e->members[1].answers, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    if (e->a->common.json) {
+        print_evaluation_json(e);
+    } else {
+        show_comparison(e);
+    }
+    return DONE;
+}
+
+static int evaluate(evaluation *e) {
+    int status = DONE;
+    for (size_t i = 0; i < e->count && status == DONE; i++) {
+        status = ask_member(e, i);
+    }
+    if (status == DONE && e->a->compare) {
+        return compare(e);
+    }
+    if (status == DONE) {
+        status = join_members(e);
+    }
+    if (status != DONE) {
+        return status;
+    }
+    calibrate(e);
+    status = draw(e);
+    if (e->a->common.json) {
+        print_evaluation_json(e);
+    } else {
+        show_evaluation(e);
+    }
+    int drawn = e->a->mistakes != NULL ? draw_mistakes(e) : DONE;
+    return status != DONE ? status : drawn;
+}
+
+static int check_line(const eval_arguments *a) {
+    const common *c = &a->common;
+    if (a->compare && c->item_count != 2) {
+        return refuse("--compare takes two models, found %d", c->item_count);
+    }
+    if (a->compare && (a->drawing != NULL || a->mistakes != NULL || a->matrix)) {
+        return refuse("--compare says which of two is better; the rest is about one model or an ensemble");
+    }
+    if (a->weights != NULL && c->item_count > 1) {
+        return refuse("--weights is for one network; checkpoints in its place make an ensemble");
+    }
+    const char *outputs[] = {a->drawing, a->mistakes};
+    for (size_t i = 0; i < COUNT_OF(outputs); i++) {
+        for (int k = 0; k < c->item_count; k++) {
+            const char *inputs[] = {c->items[k], a->weights, a->classes};
+            int status = output_check(outputs[i], inputs, COUNT_OF(inputs));
+            if (status != DONE) {
+                return status;
+            }
+        }
+    }
+    return DONE;
+}
+
+static void forget(evaluation *e) {
+    if (e->count > 1) {
+        strata_predictions_free(e->answers);
+        strata_predictions_free(e->val != e->answers ? e->val : NULL);
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        strata_predictions_free(e->members[i].answers);
+        strata_predictions_free(e->members[i].val);
+    }
+    if (e->data != NULL) {
+        strata_dataset_free(e->data);
+    }
+    free(e->members);
+    free(e->data_path);
+    free(e->confusion);
+    free(e->drawing);
+}
+
+static int run(void *all) {
+    const eval_arguments *a = all;
+    int status = check_line(a);
+    if (status != DONE) {
+        return status;
+    }
+    evaluation e = {.a = a, .count = (size_t)a->common.item_count};
+    e.members = memset(take(NULL, e.count * sizeof *e.members), 0, e.count * sizeof *e.members);
+    for (size_t i = 0; i < e.count; i++) {
+        e.members[i].what = a->common.items[i];
+    }
+    status = evaluate(&e);
+    forget(&e);
     return status;
 }
 
 static const option options[] = {
-    {OPTION_TEXT, 0, "data", "D", "labelled pictures (a run: those it was trained on)", offsetof(arguments, data), 0,
+    {OPTION_TEXT, 0, "data", "D", "labelled pictures (a run: those it was trained on)", offsetof(eval_arguments, data),
+     0, 0},
+    {OPTION_CHOICE, 0, "part", "test|val|train", "which of them (test, or what is there)",
+     offsetof(eval_arguments, part), 0, 0},
+    {OPTION_TEXT, 0, "weights", "FILE", "weights for a network without any", offsetof(eval_arguments, weights), 0, 0},
+    {OPTION_TEXT, 0, "classes", "FILE", "names for classes without: one a line", offsetof(eval_arguments, classes), 0,
      0},
-    {OPTION_CHOICE, 0, "part", "test|val|train", "which of them (test, or what is there)", offsetof(arguments, part), 0,
+    {OPTION_FLAG, 0, "skip-unknown", NULL, "leave out classes that the model does not know",
+     offsetof(eval_arguments, skip_unknown), 0, 0},
+    {OPTION_CHOICE, 0, "crops", "1|5|10", "windows of a picture to average (1)", offsetof(eval_arguments, crops), 0, 0},
+    {OPTION_FLAG, 0, "flip", NULL, "average with the mirror image", offsetof(eval_arguments, flip), 0, 0},
+    {OPTION_FLAG, 0, "compare", NULL, "is one of two models better? McNemar's exact test",
+     offsetof(eval_arguments, compare), 0, 0},
+    {OPTION_FLAG, 0, "matrix", NULL, "the confusion matrix as a table", offsetof(eval_arguments, matrix), 0, 0},
+    {OPTION_TEXT, 0, "confusion", "FILE.svg", "the confusion matrix as a drawing", offsetof(eval_arguments, drawing), 0,
      0},
-    {OPTION_TEXT, 0, "weights", "FILE", "weights for a network without any", offsetof(arguments, weights), 0, 0},
-    {OPTION_COUNT, 0, "batch", "N", "pictures at once (64); no result depends on it", offsetof(arguments, batch), 1,
-     1e6},
-    {OPTION_LATER, 0, "crops", NULL, NULL, 0, 0, 0},
-    {OPTION_LATER, 0, "flip", NULL, NULL, 0, 0, 0},
-    {OPTION_LATER, 0, "compare", NULL, NULL, 0, 0, 0},
+    {OPTION_TEXT, 0, "mistakes", "FILE.png", "the worst mistakes as a contact sheet",
+     offsetof(eval_arguments, mistakes), 0, 0},
+    {OPTION_COUNT, 0, "top", "N", "--json: so many classes of each picture (5)", offsetof(eval_arguments, top), 1, 1e6},
+    {OPTION_COUNT, 0, "batch", "N", "pictures at once (64); no result depends on it", offsetof(eval_arguments, batch),
+     1, 1e6},
     {OPTION_LATER, 0, "preprocess", NULL, NULL, 0, 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
 
-static const arguments defaults = {.batch = 64};
+static const eval_arguments defaults = {.batch = 64, .top = 5, .crops = "1"};
 
 const command command_eval = {
     .name = "eval",
-    .summary = "how often a trained model is right, and which classes it confuses",
-    .usage = "eval RUN\neval CHECKPOINT --data D\neval NET --weights FILE --data D",
-    .about = "Asks a trained model about every picture of a part: top-1 with its 95% interval\n"
-             "(Wilson), top-5, loss, the classes from the worst to the best, and how far its\n"
-             "probabilities are from its hits (expected calibration error). A run's folder\n"
-             "also gets confusion.svg.",
+    .summary = "how often trained models are right, and which classes they confuse",
+    .usage = "eval RUN\neval CHECKPOINT --data D\neval NET --weights FILE --data D\neval RUN RUN... [--compare]",
+    .about = "Asks trained models about every picture of a part: top-1 with its 95% interval\n"
+             "(Wilson), top-5, loss, the classes from the worst to the best, how far the\n"
+             "probabilities are from the hits, and the temperature that would mend it. Several\n"
+             "models are an ensemble: their probabilities are averaged. docs/evaluation.md has\n"
+             "the definitions. A run's folder also gets confusion.svg.",
     .examples = "eval runs/lenet5-1 | the test part\n"
                 "eval runs/lenet5-1 --part val | where it was chosen\n"
-                "eval runs/lenet5-1/best.safetensors --data fashion-mnist\n"
-                "eval runs/lenet5-1 --json | for a program",
+                "eval runs/lenet5-1 --flip --mistakes worst.png\n"
+                "eval runs/lenet5-1 runs/lenet5-2 | an ensemble\n"
+                "eval runs/lenet5-1 runs/lenet5-2 --compare | which is better?\n"
+                "eval runs/lenet5-1 --json | every answer, for a program",
     .options = options,
     .defaults = &defaults,
-    .arguments_size = sizeof(arguments),
+    .arguments_size = sizeof(eval_arguments),
     .least_items = 1,
-    .most_items = 1,
-    .items = "one run, checkpoint or network",
+    .most_items = 64,
+    .items = "runs, checkpoints or a network",
     .run = run,
 };

@@ -24,38 +24,17 @@ typedef struct work {
     uint64_t bytes;
 } work;
 
-static bool fits(const work *w, int64_t count, strata_memory *need) {
-    return strata_trace_memory(need, w->runtime, w->net, count, &w->options, NULL) == STRATA_OK &&
-           need->total_bytes <= memory_free();
+static strata_status trace_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
+    const work *w = of;
+    return strata_trace_memory(out, w->runtime, w->net, batch, &w->options, err);
 }
 
-/* What will not fit is refused before it is built, with a number of images that would. */
 static int check_memory(work *w) {
-    strata_error err;
-    strata_memory smaller;
-    uint64_t have = memory_free();
-    if (strata_trace_memory(&w->memory, w->runtime, w->net, w->batch.count, &w->options, &err) != STRATA_OK) {
-        return report(&err);
-    }
-    if (w->memory.total_bytes <= have) {
-        return DONE;
-    }
     strata_net_info info;
     strata_net_info_get(w->net, w->options.train, &info);
-    fail("tracing %s with %s images needs %s, this machine has %s free", info.name, count_text(w->batch.count).s,
-         bytes_text(w->memory.total_bytes).s, bytes_text(have).s);
-    int64_t count = 1;
-    while (count < w->batch.count) {
-        count *= 2;
-    }
-    for (count /= 2; count >= 1; count /= 2) {
-        if (fits(w, count, &smaller)) {
-            fprintf(stderr, "  a batch of %s needs %s\n", count_text(count).s, bytes_text(smaller.total_bytes).s);
-            return FAILED;
-        }
-    }
-    fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
-    return FAILED;
+    return memory_ask(
+        &(memory_question){.need = trace_need, .of = w, .batch = w->batch.count, .doing = "tracing", .net = info.name},
+        &w->memory);
 }
 
 static label weights_text(const work *w) {

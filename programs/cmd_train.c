@@ -7,19 +7,12 @@
 
 #include "program.h"
 
-typedef struct arguments {
-    common common;
-    run_plan plan;
-    const char *out, *resume;
-    bool force;
-    double save_every;
-    int64_t stop_after;
-} arguments;
+typedef train_arguments arguments;
 
 /* ---- the plan of a run ------------------------------------------------------------------------------------------ */
 
 /* What was left open gets its value here, so that run.txt and the screen say it. */
-static int complete_plan(arguments *a) {
+static int complete_plan(arguments *a, const command *self) {
     run_plan *p = &a->plan;
     if (strcmp(p->precision, "f32") != 0) {
         return refuse("--precision %s is not in this version; f32 is", p->precision);
@@ -31,14 +24,15 @@ static int complete_plan(arguments *a) {
     if (p->step_at != NULL && strcmp(p->schedule, "step") != 0) {
         return refuse("--step-at is for --schedule step");
     }
-    if (p->step_at != NULL && option_was_given(&command_train, &a->common, "step-every")) {
+    if (p->step_at != NULL && option_was_given(self, &a->common, "step-every")) {
         return refuse("--step-every and --step-at both say when the rate drops: one of them");
     }
     if (p->step_every == 0) {
         p->step_every = (double)p->epochs / 3;
     }
-    if (!option_was_given(&command_train, &a->common, "warmup")) {
-        p->warmup = is_onecycle ? 0.3 * (double)p->epochs : 0;
+    if (!option_was_given(self, &a->common, "warmup")) {
+        p->warmup =
+            is_onecycle && p->train == NULL ? 0.3 * (double)p->epochs : 0; /* of each phase, where there are two */
     } else if (is_onecycle && p->warmup == 0) {
         return refuse("the onecycle schedule is a warm-up and a decline; --schedule cosine has no warm-up");
     }
@@ -56,12 +50,31 @@ static int complete_plan(arguments *a) {
     return DONE;
 }
 
+/* Where features of pictures are kept for later runs; NULL: the user has no such place. */
+static const char *features_folder(char out[PATH_MAX]) {
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool has_base = base != NULL && base[0] == '/';
+    strata_error err;
+    if (!has_base && (home == NULL || home[0] != '/')) {
+        return NULL;
+    }
+    int length = snprintf(out, PATH_MAX, "%s%s/strata/features", has_base ? base : home, has_base ? "" : "/.cache");
+    return length > 0 && length < PATH_MAX && run_make_at(out, &err) == STRATA_OK ? out : NULL;
+}
+
+/* Half of what is free before the model is there: beyond it a temporary file. */
+static uint64_t features_memory(void) {
+    uint64_t have = memory_free();
+    return have == UINT64_MAX ? 0 : have / 2 + 1;
+}
+
 /* Paths that still hold when the run is resumed from another folder; names of the zoo and of data stay as they are. */
 static const char *absolute(const char *path, char buffer[PATH_MAX]) {
     return path != NULL && realpath(path, buffer) != NULL ? buffer : path;
 }
 
-static strata_train_options train_options(const run_plan *p) {
+strata_train_options train_options(const run_plan *p) {
+    static char features[PATH_MAX];
     return (strata_train_options){
         .epochs = p->epochs,
         .optimizer = p->optimizer,
@@ -77,13 +90,19 @@ static strata_train_options train_options(const run_plan *p) {
         .label_smoothing = p->label_smoothing,
         .seed = (uint64_t)p->seed,
         .augment = p->augment,
+        .train = p->train,
+        .body_rate = p->body_rate,
+        .thaw = p->thaw,
+        .variants = p->variants,
+        .features = p->train != NULL ? features_folder(features) : NULL,
+        .features_memory = features_memory(),
     };
 }
 
-static strata_build_options build_options(const run_plan *p) {
+strata_build_options train_build_options(const run_plan *p) {
     return (strata_build_options){
         .batch = p->batch,
-        .train = true,
+        .train = p->train == NULL, /* else the trainer builds what learns */
         .optimizer = p->optimizer,
         .seed = (uint64_t)p->seed,
         .freeze = p->freeze,
@@ -94,9 +113,7 @@ static strata_build_options build_options(const run_plan *p) {
 
 static void print_data(const training *t) {
     const strata_dataset *d = t->data;
-    strata_net_info net;
-    strata_net_info_get(t->net, false, &net);
-    strata_shape have = strata_dataset_shape(d), want = net.input;
+    strata_shape have = strata_dataset_shape(d);
     text line = {0};
     text_add(&line, "%s (%s): %s train", safe_text(strata_dataset_name(d)).s, safe_text(strata_dataset_kind(d)).s,
              count_text((int64_t)strata_dataset_count(d, STRATA_TRAIN)).s);
@@ -107,10 +124,7 @@ static void print_data(const training *t) {
     if (strata_dataset_count(d, STRATA_TEST) > 0) {
         text_add(&line, ", %s test", count_text((int64_t)strata_dataset_count(d, STRATA_TEST)).s);
     }
-    text_add(&line, "; %s", shape_text(have, false).s);
-    if (have.channels == want.channels && (have.height < want.height || have.width < want.width)) {
-        text_add(&line, " padded to %lldx%lld", (long long)want.height, (long long)want.width);
-    }
+    text_add(&line, "; %s", have.height > 0 ? shape_text(have, false).s : "pictures of several sizes");
     text_add(&line, ", %s classes", count_text((int64_t)strata_dataset_class_count(d)).s);
     print_fact("data", "%s", line.bytes);
     text_free(&line);
@@ -181,7 +195,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     strata_error err;
     strata_options runtime = runtime_options(c);
     strata_data_options data = {.hold_out = plan->hold_out, .seed = (uint64_t)plan->seed, .limit = (size_t)plan->limit};
-    strata_build_options build = build_options(plan);
+    strata_build_options build = train_build_options(plan);
     if (strata_runtime_create(&t->runtime, &runtime, &err) != STRATA_OK ||
         strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK ||
         strata_dataset_open(&t->data, plan->data, &data, &err) != STRATA_OK ||
@@ -203,15 +217,22 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
         return fail("%s has no test part for --test-each-epoch", safe_text(plan->data).s);
     }
     print_facts(t);
-    int status = memory_check("training", t->runtime, t->net, &build);
+    int status = plan->train != NULL ? finetune_memory(t) : memory_check("training", t->runtime, t->net, &build);
     if (status != DONE) {
         return status;
     }
     print_memory(t);
     strata_train_options options = train_options(plan);
     bool is_begun = checkpoint != NULL && path_exists(checkpoint); /* not when it was killed before its first step */
-    if (strata_model_build(&t->model, t->runtime, t->net, &build, &err) != STRATA_OK ||
-        (plan->weights != NULL && !is_begun && strata_model_load(t->model, plan->weights, &err) != STRATA_OK) ||
+    if (strata_model_build(&t->model, t->runtime, t->net, &build, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    status = plan->train != NULL && !is_begun ? finetune_load(t) : DONE;
+    if (status != DONE) {
+        return status;
+    }
+    if ((plan->train == NULL && plan->weights != NULL && !is_begun &&
+         strata_model_load(t->model, plan->weights, &err) != STRATA_OK) ||
         strata_trainer_create(&t->trainer, t->model, t->data, &options, &err) != STRATA_OK ||
         (is_begun && strata_trainer_resume(t->trainer, checkpoint, &err) != STRATA_OK)) {
         return report(&err);
@@ -220,7 +241,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     if (preparation[0] != '\0') {
         print_fact("pictures", "%s", preparation);
     }
-    return DONE;
+    return plan->train != NULL ? finetune_explain(t, !is_begun) : DONE;
 }
 
 static void close_training(training *t) {
@@ -302,23 +323,17 @@ static strata_status begin_run(training *t, const arguments *a, char **folder, s
     return status == STRATA_OK ? training_save(t, err) : status;
 }
 
-static void add_command(text *out, const common *c) {
-    text_add(out, "strata train");
+static void add_command(text *out, const common *c, const command *self) {
+    text_add(out, "strata %s", self->name);
     for (int i = 0; i < c->word_count; i++) {
         text_add(out, " ");
         text_add_shell(out, c->words[i]);
     }
 }
 
-static int run_new(arguments *a) {
+int train_new(arguments *a, const command *self) {
     run_plan *p = &a->plan;
-    if (a->common.item_count == 0 || p->data == NULL) {
-        int status = refuse(a->common.item_count == 0 ? "train needs a network" : "train needs --data D");
-        hint("%s train %s --data fashion-mnist", program_name(),
-             a->common.item_count == 0 ? "lenet5" : a->common.items[0]);
-        return status;
-    }
-    int status = complete_plan(a);
+    int status = complete_plan(a, self);
     if (status == DONE) {
         status = claim_folder(a);
     }
@@ -331,12 +346,12 @@ static int run_new(arguments *a) {
     p->weights = absolute(p->weights, weights_path);
     p->net = absolute(net, net_path);
     text words = {0};
-    add_command(&words, &a->common);
+    add_command(&words, &a->common, self);
     p->command = words.bytes;
     training t = {.plan = p, .json = a->common.json, .save_every = a->save_every, .stop_after = a->stop_after};
     char *folder = NULL;
     status = prepare(&t, p, net, &a->common, NULL);
-    if (status == DONE) {
+    if (status == DONE && !a->explain) {
         training_catch_signals();
         strata_error err;
         if (begin_run(&t, a, &folder, &err) != STRATA_OK) {
@@ -355,15 +370,14 @@ static int run_new(arguments *a) {
 /* ---- an interrupted run ----------------------------------------------------------------------------------------- */
 
 /* A resumed run keeps its own options: only these may be new. */
-static int refuse_changes(const arguments *a) {
-    for (const option *o = command_train.options; o->kind != OPTION_END; o++) {
+static int refuse_changes(const arguments *a, const command *self) {
+    for (const option *o = self->options; o->kind != OPTION_END; o++) {
         if (strcmp(o->name, "resume") != 0 && strcmp(o->name, "save-every") != 0 &&
-            strcmp(o->name, "stop-after") != 0 && option_was_given(&command_train, &a->common, o->name)) {
+            strcmp(o->name, "stop-after") != 0 && option_was_given(self, &a->common, o->name)) {
             return refuse("--resume goes on with the run as it was begun; --%s cannot be changed", o->name);
         }
     }
-    if (a->common.item_count > 0 || a->common.settings.length > 0 ||
-        option_was_given(&command_train, &a->common, "seed")) {
+    if (a->common.item_count > 0 || a->common.settings.length > 0 || option_was_given(self, &a->common, "seed")) {
         return refuse("--resume RUN needs nothing else: network, data, seed and options are in the run's folder");
     }
     return DONE;
@@ -401,8 +415,8 @@ static int go_on(training *t, run_plan *plan, const arguments *a) {
     return status;
 }
 
-static int run_resume(const arguments *a) {
-    int status = refuse_changes(a);
+int train_resume(const arguments *a, const command *self) {
+    int status = refuse_changes(a, self);
     if (status != DONE) {
         return status;
     }
@@ -438,7 +452,16 @@ static int run_resume(const arguments *a) {
 
 static int run(void *all) {
     arguments *a = all;
-    return a->resume != NULL ? run_resume(a) : run_new(a);
+    if (a->resume != NULL) {
+        return train_resume(a, &command_train);
+    }
+    if (a->common.item_count == 0 || a->plan.data == NULL) {
+        int status = refuse(a->common.item_count == 0 ? "train needs a network" : "train needs --data D");
+        hint("%s train %s --data fashion-mnist", program_name(),
+             a->common.item_count == 0 ? "lenet5" : a->common.items[0]);
+        return status;
+    }
+    return train_new(a, &command_train);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */

@@ -18,16 +18,10 @@ static size_t scope_length(const char *name) {
 }
 
 bool layer_joins(const strata_layer_info *layer, const strata_layer_info *before) {
-    static const char *const words[] = {"relu", "tanh", "scaled_tanh", "sigmoid", "bn", "dropout", "softmax"};
     size_t scope = scope_length(layer->name);
-    bool is_near = layer->follows && before->input_count > 0 && layer->is_train_only == before->is_train_only &&
-                   scope == scope_length(before->name) && strncmp(layer->name, before->name, scope) == 0;
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        if (is_near && strcmp(layer->op, words[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return layer->is_attached && layer->follows && before->input_count > 0 &&
+           layer->is_train_only == before->is_train_only && scope == scope_length(before->name) &&
+           strncmp(layer->name, before->name, scope) == 0;
 }
 
 label work_text(int64_t multiply_adds) {
@@ -88,17 +82,13 @@ static void sideways(text *line, double x, double y, double to) {
 /* ---- boxes ------------------------------------------------------------------------------------------------------ */
 
 static const char *colour_of(const drawing *d, const part *p) {
-    const char *op = d->layers[p->layer].op;
-    if (p->kind == PART_CLOSED || p->kind == PART_GAP) {
-        return "block";
-    }
-    return p->kind == PART_OUTPUT || strcmp(op, "input") == 0                            ? "end"
-           : d->layers[p->layer].input_count > 1                                         ? "merge"
-           : strncmp(op, "conv", 4) == 0                                                 ? "conv"
-           : strcmp(op, "fc") == 0                                                       ? "fc"
-           : strstr(op, "pool") != NULL                                                  ? "pool"
-           : strcmp(op, "bn") == 0 || strcmp(op, "lrn") == 0 || strcmp(op, "scale") == 0 ? "norm"
-                                                                                         : "other";
+    static const char *const colours[] = {
+        [STRATA_LAYER_OTHER] = "other", [STRATA_LAYER_INPUT] = "end",   [STRATA_LAYER_CONV] = "conv",
+        [STRATA_LAYER_DENSE] = "fc",    [STRATA_LAYER_POOL] = "pool",   [STRATA_LAYER_NORM] = "norm",
+        [STRATA_LAYER_ADD] = "merge",   [STRATA_LAYER_CONCAT] = "merge"};
+    return p->kind == PART_CLOSED || p->kind == PART_GAP ? "block"
+           : p->kind == PART_OUTPUT                      ? "end"
+                                                         : colours[d->layers[p->layer].kind];
 }
 
 /* Cut to the width, with an ellipsis. */

@@ -48,7 +48,8 @@ static bool is_one_of(const char *word, const char *const *keys, size_t count) {
 
 void layer_add_text(text *out, const strata_layer_info *layer) {
     enum { LONG = 20 };
-    static const char *const unseen[] = {"bias=", "eps=", "init=", "scale=", "momentum=", "mean=", "std="};
+    static const char *const unseen[] = {"bias=", "eps=",   "init=",  "scale=",  "momentum=", "mean=",
+                                         "std=",  "range=", "order=", "resize=", "fit=",      "filter="};
     size_t length;
     const char *word = next_word(layer->text, &length), *blank = "";
     for (; length > 0; word = next_word(word + length, &length)) {
@@ -61,7 +62,7 @@ void layer_add_text(text *out, const strata_layer_info *layer) {
 }
 
 /* Shorter, for a box: "conv 3x3 64 /2". */
-static void add_operation(text *out, const strata_layer_info *layer, bool with_options) {
+static void add_operation(text *out, const strata_layer_info *layer) {
     enum { MOST = 40 };
     static const char *const unshown[] = {"pad=", "ceil=", "alpha=", "beta=", "k="};
     text words = {0};
@@ -71,7 +72,7 @@ static void add_operation(text *out, const strata_layer_info *layer, bool with_o
     for (size_t i = 0; length > 0 && out->length - begun < MOST; i++, word = next_word(word + length, &length)) {
         bool is_stride = strncmp(word, "stride=", 7) == 0;
         bool is_table = word[0] == '"'; /* of connections: too long for a box */
-        if (is_table || is_one_of(word, unshown, COUNT_OF(unshown)) || (!with_options && i > 0)) {
+        if (is_table || is_one_of(word, unshown, COUNT_OF(unshown))) {
             continue;
         }
         text_add(out, "%s%s%.*s", i > 0 ? " " : "", is_stride ? "/" : "",
@@ -84,10 +85,10 @@ static void add_operation(text *out, const strata_layer_info *layer, bool with_o
 }
 
 void drawing_operation(text *out, const drawing *d, const part *p, bool with_followers) {
-    add_operation(out, &d->layers[p->layer], true);
+    add_operation(out, &d->layers[p->layer]);
     for (int i = 1; i <= p->follower_count && with_followers; i++) {
         text_add(out, ", ");
-        add_operation(out, &d->layers[p->layer + i], strcmp(d->layers[p->layer + i].op, "dropout") == 0);
+        add_operation(out, &d->layers[p->layer + i]);
     }
 }
 
@@ -130,7 +131,7 @@ label drawing_shape(const drawing *d, const part *p) {
 }
 
 bool drawing_is_bar(const drawing *d, const part *p) {
-    return strcmp(d->layers[p->layer].op, "add") != 0;
+    return d->layers[p->layer].kind != STRATA_LAYER_ADD;
 }
 
 bool drawing_has_summary(const part *p) {

@@ -111,33 +111,60 @@ uint64_t memory_peak(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
-                 const strata_build_options *options) {
+int memory_ask(const memory_question *ask, strata_memory *out) {
     strata_error err;
-    strata_memory need;
     uint64_t have = memory_free();
-    if (strata_model_memory(&need, runtime, net, options, &err) != STRATA_OK) {
+    if (ask->need(out, ask->of, ask->batch, &err) != STRATA_OK) {
         return report(&err);
     }
-    if (need.total_bytes <= have) {
+    if (out->total_bytes <= have) {
         return DONE;
     }
-    strata_net_info info;
-    strata_net_info_get(net, options->train, &info);
-    fail("%s %s at batch %s needs %s, this machine has %s free", doing, info.name, count_text(options->batch).s,
-         bytes_text(need.total_bytes).s, bytes_text(have).s);
-    strata_build_options smaller = *options;
-    smaller.batch = 1;
-    while (smaller.batch < options->batch) {
-        smaller.batch *= 2;
+    fail("%s %s at batch %s needs %s, this machine has %s free", ask->doing, ask->net, count_text(ask->batch).s,
+         bytes_text(out->total_bytes).s, bytes_text(have).s);
+    int64_t smaller = 1;
+    while (smaller < ask->batch) {
+        smaller *= 2;
     }
-    for (smaller.batch /= 2; smaller.batch >= 1; smaller.batch /= 2) {
-        if (strata_model_memory(&need, runtime, net, &smaller, NULL) == STRATA_OK && need.total_bytes <= have) {
-            fprintf(stderr, "  batch %s needs %s: --batch %lld\n", count_text(smaller.batch).s,
-                    bytes_text(need.total_bytes).s, (long long)smaller.batch);
+    for (smaller /= 2; smaller >= 1; smaller /= 2) {
+        strata_memory need;
+        if (ask->need(&need, ask->of, smaller, NULL) == STRATA_OK && need.total_bytes <= have) {
+            fprintf(stderr, "  batch %s needs %s", count_text(smaller).s, bytes_text(need.total_bytes).s);
+            if (ask->has_option) {
+                fprintf(stderr, ": --batch %lld", (long long)smaller);
+            }
+            fprintf(stderr, "\n");
             return FAILED;
         }
     }
     fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
     return FAILED;
+}
+
+typedef struct build {
+    const strata_runtime *runtime;
+    const strata_net *net;
+    strata_build_options options;
+} build;
+
+static strata_status build_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
+    const build *b = of;
+    strata_build_options options = b->options;
+    options.batch = batch;
+    return strata_model_memory(out, b->runtime, b->net, &options, err);
+}
+
+int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
+                 const strata_build_options *options) {
+    build b = {.runtime = runtime, .net = net, .options = *options};
+    strata_net_info info;
+    strata_memory need;
+    strata_net_info_get(net, options->train, &info);
+    return memory_ask(&(memory_question){.need = build_need,
+                                         .of = &b,
+                                         .batch = options->batch,
+                                         .doing = doing,
+                                         .net = info.name,
+                                         .has_option = true},
+                      &need);
 }

@@ -5,9 +5,10 @@
  * terminal.c  tables, facts, the live line, errors
  * options.c   one parser of command lines, by descriptors; help from the same descriptors
  * json.c run.c          a small writer, the run folder
- * svg.c svg_runs.c      a run's curve and a confusion matrix, the curves of several runs
+ * svg.c svg_runs.c svg_confusion.c    a run's curve, the curves of several runs, a confusion matrix
  * drawing*.c  a network as a picture; drawing.h says which file does what
- * memory.c subject.c training.c    what fits, the model that is asked, the course of a training run
+ * memory.c subject.c names.c training.c    what fits, the model that is asked, names for its classes, the course of a
+ *             training run
  * cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -167,8 +168,8 @@ typedef struct command {
     int (*run)(void *arguments);
 } command;
 
-extern const command command_describe, command_train, command_eval, command_predict, command_bench, command_data,
-    command_compare, command_trace, command_diff, command_fmt, command_help;
+extern const command command_describe, command_train, command_finetune, command_eval, command_predict, command_bench,
+    command_data, command_compare, command_trace, command_diff, command_fmt, command_help;
 extern const command *const command_table[]; /* ends with NULL */
 
 /* Parses and runs: exit status. `argv` without the command's own name. */
@@ -206,7 +207,9 @@ bool json_find(const char *line, const char *key, double *value);
 /* Everything that repeats a run: the lines of run.txt. Texts are lent by the command line or by `file`. */
 typedef struct run_plan {
     const char *version, *command, *net, *settings, *data, *weights, *freeze, *optimizer, *schedule, *precision,
-        *augment, *step_at;
+        *augment, *step_at, *train; /* train: the layers that finetune trains; NULL: a run of train */
+    int64_t thaw, variants;
+    double body_rate;
     int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
     double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
     bool nesterov, test_each_epoch;
@@ -252,7 +255,7 @@ strata_status run_log_append(const char *folder, const char *line, strata_error 
 void run_log_add(run_log *log, const run_epoch *epoch);
 void run_log_free(run_log *log);
 
-/* ---- svg.c, svg_runs.c ------------------------------------------------------------------------------------------ */
+/* ---- svg.c, svg_runs.c, svg_confusion.c ---------------------------------------------------------------------------- */
 
 /* What drawings share: the head with style and title, the end (which writes the file), foreign text. */
 void svg_begin(text *out, int width, int height, const char *title);
@@ -299,7 +302,16 @@ label work_text(int64_t multiply_adds); /* 840, 118 K, 12.4 M, 4.09 G */
  * where none of them says. */
 uint64_t memory_free(void);
 uint64_t memory_peak(void); /* of this process so far */
-/* What will not fit is refused before it is built, with a batch that would. `doing`: "training". Exit status. */
+/* What will not fit is refused before it is built, with a batch that would. *out: what the batch needs. Exit status. */
+typedef struct memory_question {
+    strata_status (*need)(strata_memory *out, const void *of, int64_t batch, strata_error *err);
+    const void *of; /* what `need` looks at */
+    int64_t batch;
+    const char *doing, *net; /* "training", "resnet50" */
+    bool has_option;         /* the batch is --batch, not what a file holds */
+} memory_question;
+int memory_ask(const memory_question *ask, strata_memory *out);
+/* The same for a model that is to be built. */
 int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
                  const strata_build_options *options);
 
@@ -325,6 +337,23 @@ void subject_close(subject *s);
 /* Refuses an output that is one of the files that the command reads (NULL: none), or that a run folder keeps. */
 int output_check(const char *output, const char *const *inputs, size_t count);
 
+/* ---- names.c: names for the classes of weights that bring none -------------------------------------------------- */
+
+typedef struct class_names {
+    char **items;
+    size_t count;
+    char *bytes;
+} class_names;
+
+/* One name a line; in front of all there may be numbers of WordNet ("n01440764 tench"), which are left out. Exit status.
+ */
+int class_names_read(class_names *out, const char *path);
+void class_names_free(class_names *names);
+/* Those of a file (NULL: nothing happens) into the model. Exit status. */
+int class_names_give(strata_model *model, const char *path);
+/* A foreign text in at most so many columns, at least 4. */
+label narrow_text(const char *foreign, size_t columns, bool keep_end);
+
 /* ---- training.c: the course of a training run ------------------------------------------------------------------- */
 
 typedef struct training {
@@ -344,6 +373,27 @@ typedef struct training {
     double begun, epoch_begun, saved; /* times */
     int64_t images_before;            /* of this epoch, done by an earlier process */
 } training;
+
+/* What train and finetune are called with; finetune's own begin with it. */
+typedef struct train_arguments {
+    common common;
+    run_plan plan;
+    const char *out, *resume;
+    bool force, explain; /* explain: say what it would do, and stop */
+    double save_every;
+    int64_t stop_after;
+} train_arguments;
+/* cmd_train.c: a new run of either command, whose plan is checked, or one that goes on. Exit status. */
+int train_new(train_arguments *a, const command *self);
+int train_resume(const train_arguments *a, const command *self);
+strata_train_options train_options(const run_plan *plan);
+strata_build_options train_build_options(const run_plan *plan);
+/* cmd_finetune.c: weights from plan->weights, but for the head. Exit status. */
+int finetune_load(const training *t);
+/* What is trained and what it costs, measured where this run begins. Exit status. */
+int finetune_explain(const training *t, bool measures);
+/* Memory of this run, checked. Exit status. */
+int finetune_memory(training *t);
 
 /* From now on one SIGINT, SIGTERM or SIGHUP asks the run to stop after its batch, a second one ends it at once. */
 void training_catch_signals(void);

@@ -217,37 +217,42 @@ static const struct line {
     const char *key;
     line_kind kind;
     size_t offset;
+    bool is_tuning; /* only in runs of finetune */
 } lines[] = {
-    {"version", LINE_TEXT, offsetof(run_plan, version)},
-    {"numerics", LINE_COUNT, offsetof(run_plan, numerics)},
-    {"command", LINE_TEXT, offsetof(run_plan, command)},
-    {"net", LINE_TEXT, offsetof(run_plan, net)},
-    {"settings", LINE_TEXT, offsetof(run_plan, settings)},
-    {"data", LINE_TEXT, offsetof(run_plan, data)},
-    {"train_count", LINE_COUNT, offsetof(run_plan, train_count)},
-    {"val_count", LINE_COUNT, offsetof(run_plan, val_count)},
-    {"test_count", LINE_COUNT, offsetof(run_plan, test_count)},
-    {"weights", LINE_TEXT, offsetof(run_plan, weights)},
-    {"freeze", LINE_TEXT, offsetof(run_plan, freeze)},
-    {"epochs", LINE_COUNT, offsetof(run_plan, epochs)},
-    {"batch", LINE_COUNT, offsetof(run_plan, batch)},
-    {"limit", LINE_COUNT, offsetof(run_plan, limit)},
-    {"hold_out", LINE_NUMBER, offsetof(run_plan, hold_out)},
-    {"seed", LINE_COUNT, offsetof(run_plan, seed)},
-    {"optimizer", LINE_TEXT, offsetof(run_plan, optimizer)},
-    {"learning_rate", LINE_NUMBER, offsetof(run_plan, learning_rate)},
-    {"momentum", LINE_NUMBER, offsetof(run_plan, momentum)},
-    {"nesterov", LINE_FLAG, offsetof(run_plan, nesterov)},
-    {"weight_decay", LINE_NUMBER, offsetof(run_plan, weight_decay)},
-    {"schedule", LINE_TEXT, offsetof(run_plan, schedule)},
-    {"step_every", LINE_NUMBER, offsetof(run_plan, step_every)},
-    {"step_factor", LINE_NUMBER, offsetof(run_plan, step_factor)},
-    {"step_at", LINE_TEXT, offsetof(run_plan, step_at)},
-    {"warmup", LINE_NUMBER, offsetof(run_plan, warmup)},
-    {"label_smoothing", LINE_NUMBER, offsetof(run_plan, label_smoothing)},
-    {"augment", LINE_TEXT, offsetof(run_plan, augment)},
-    {"precision", LINE_TEXT, offsetof(run_plan, precision)},
-    {"test_each_epoch", LINE_FLAG, offsetof(run_plan, test_each_epoch)},
+    {"version", LINE_TEXT, offsetof(run_plan, version), false},
+    {"numerics", LINE_COUNT, offsetof(run_plan, numerics), false},
+    {"command", LINE_TEXT, offsetof(run_plan, command), false},
+    {"net", LINE_TEXT, offsetof(run_plan, net), false},
+    {"settings", LINE_TEXT, offsetof(run_plan, settings), false},
+    {"data", LINE_TEXT, offsetof(run_plan, data), false},
+    {"train_count", LINE_COUNT, offsetof(run_plan, train_count), false},
+    {"val_count", LINE_COUNT, offsetof(run_plan, val_count), false},
+    {"test_count", LINE_COUNT, offsetof(run_plan, test_count), false},
+    {"weights", LINE_TEXT, offsetof(run_plan, weights), false},
+    {"freeze", LINE_TEXT, offsetof(run_plan, freeze), false},
+    {"epochs", LINE_COUNT, offsetof(run_plan, epochs), false},
+    {"batch", LINE_COUNT, offsetof(run_plan, batch), false},
+    {"limit", LINE_COUNT, offsetof(run_plan, limit), false},
+    {"hold_out", LINE_NUMBER, offsetof(run_plan, hold_out), false},
+    {"seed", LINE_COUNT, offsetof(run_plan, seed), false},
+    {"optimizer", LINE_TEXT, offsetof(run_plan, optimizer), false},
+    {"learning_rate", LINE_NUMBER, offsetof(run_plan, learning_rate), false},
+    {"momentum", LINE_NUMBER, offsetof(run_plan, momentum), false},
+    {"nesterov", LINE_FLAG, offsetof(run_plan, nesterov), false},
+    {"weight_decay", LINE_NUMBER, offsetof(run_plan, weight_decay), false},
+    {"schedule", LINE_TEXT, offsetof(run_plan, schedule), false},
+    {"step_every", LINE_NUMBER, offsetof(run_plan, step_every), false},
+    {"step_factor", LINE_NUMBER, offsetof(run_plan, step_factor), false},
+    {"step_at", LINE_TEXT, offsetof(run_plan, step_at), false},
+    {"warmup", LINE_NUMBER, offsetof(run_plan, warmup), false},
+    {"label_smoothing", LINE_NUMBER, offsetof(run_plan, label_smoothing), false},
+    {"augment", LINE_TEXT, offsetof(run_plan, augment), false},
+    {"precision", LINE_TEXT, offsetof(run_plan, precision), false},
+    {"test_each_epoch", LINE_FLAG, offsetof(run_plan, test_each_epoch), false},
+    {"train", LINE_TEXT, offsetof(run_plan, train), true},
+    {"body_rate", LINE_NUMBER, offsetof(run_plan, body_rate), true},
+    {"thaw", LINE_COUNT, offsetof(run_plan, thaw), true},
+    {"variants", LINE_COUNT, offsetof(run_plan, variants), true},
 };
 
 /* One line whatever is in it. */
@@ -283,7 +288,7 @@ strata_status run_plan_write(const run_plan *plan, const char *folder, strata_er
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         const char *field = (const char *)plan + lines[i].offset;
         const char *word = lines[i].kind == LINE_TEXT ? *(const char *const *)(const void *)field : NULL;
-        if (lines[i].kind == LINE_TEXT && word == NULL) {
+        if ((lines[i].kind == LINE_TEXT && word == NULL) || (lines[i].is_tuning && plan->train == NULL)) {
             continue;
         }
         text_add(&out, "%s = ", lines[i].key);
@@ -342,7 +347,7 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
     if (status != STRATA_OK) {
         return status;
     }
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     int number = 0;
     for (char *line = plan->file; line != NULL && *line != '\0';) {
         char *next = strchr(line, '\n');
@@ -356,7 +361,7 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
             if (strlen(lines[i].key) == (size_t)(equals - line) &&
                 strncmp(line, lines[i].key, (size_t)(equals - line)) == 0) {
                 is_good = set_line(plan, &lines[i], equals + 3);
-                seen |= UINT32_C(1) << i;
+                seen |= UINT64_C(1) << i;
             }
         }
         if (!is_good) {
@@ -369,6 +374,7 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
                          lines[i].offset == offsetof(run_plan, optimizer) ||
                          lines[i].offset == offsetof(run_plan, schedule);
         is_needed = is_needed && lines[i].offset != offsetof(run_plan, test_each_epoch); /* older runs have none */
+        is_needed = is_needed && (!lines[i].is_tuning || plan->train != NULL);
         if (is_needed && (seen >> i & 1) == 0) {
             char message[128];
             snprintf(message, sizeof message, "run.txt has no line '%s = ...'", lines[i].key);

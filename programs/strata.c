@@ -7,7 +7,7 @@
 #include "program.h"
 
 const command *const command_table[] = {
-    &command_describe, &command_train, &command_eval, &command_predict, &command_data, &command_bench,
+    &command_describe, &command_train, &command_finetune, &command_eval, &command_predict, &command_data, &command_bench,
     &command_compare,  &command_trace, &command_diff, &command_fmt,     &command_help, NULL,
 };
 
@@ -40,7 +40,7 @@ static int refuse_command(const char *name) {
         hint("%s --help lists the commands", program_name());
         return status;
     }
-    static const char *const later[] = {"finetune", "weights", "convert", "explain", "serve"};
+    static const char *const later[] = {"weights", "convert", "explain", "serve"};
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (strcmp(name, later[i]) == 0) {
             return refuse("the command '%s' is not in this version", name);

@@ -44,7 +44,7 @@ static int open_net(subject *out, const char *what, const char *weights, const c
     if (strata_net_load(&net, what, arguments->settings.bytes, &err) != STRATA_OK) {
         return report(&err);
     }
-    strata_build_options build = {.batch = batch};
+    strata_build_options build = {.batch = batch, .blank = true};
     int status;
     if (weights == NULL) {
         status = refuse("%s is a network without weights: --weights FILE, or a run or a checkpoint in its place", what);

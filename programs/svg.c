@@ -1,5 +1,5 @@
-/* Two drawings: the course of a training run and a confusion matrix (svg_runs.c has a third). Plain SVG with a style of
- * its own for light and dark surroundings; no script, no font, nothing from outside. */
+/* What drawings share, and the course of a training run. Plain SVG with a style of its own for light and dark
+ * surroundings; no script, no font, nothing from outside. */
 #include <math.h>
 #include <string.h>
 
@@ -280,69 +280,5 @@ strata_status svg_curve(const char *path, const char *title, const run_log *log,
         choose_axis(&panels[i], log);
         draw_panel(&out, &panels[i], log, best);
     }
-    return svg_end(&out, path, err);
-}
-
-/* ---- the confusion matrix --------------------------------------------------------------------------------------- */
-
-typedef struct matrix {
-    const int64_t *counts;
-    size_t class_count;
-    double left, top, cell;
-} matrix;
-
-static void draw_class_names(text *out, const matrix *m, size_t row, const char *name) {
-    double side = m->cell * (double)m->class_count, middle = m->cell * ((double)row + 0.5);
-    text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", m->left - 8, m->top + middle + 4);
-    svg_add_text(out, name);
-    text_add(out, "</text>\n<text transform=\"translate(%.1f %.1f) rotate(45)\">", m->left + middle - 4,
-             m->top + side + 16);
-    svg_add_text(out, name);
-    text_add(out, "</text>\n");
-}
-
-static void draw_row(text *out, const matrix *m, size_t row) {
-    const int64_t *counts = m->counts + row * m->class_count;
-    double total = 0, y = m->top + m->cell * (double)row;
-    for (size_t column = 0; column < m->class_count; column++) {
-        total += (double)counts[column];
-    }
-    for (size_t column = 0; column < m->class_count; column++) {
-        if (counts[column] == 0) {
-            continue;
-        }
-        double share = (double)counts[column] / total, x = m->left + m->cell * (double)column;
-        bool is_right = row == column;
-        /* Few mistakes must still be seen: their shade grows with the root. */
-        text_add(out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill-opacity=\"%.3f\"/>",
-                 is_right ? "right" : "wrong", x + 0.5, y + 0.5, m->cell - 1, m->cell - 1,
-                 is_right ? 0.15 + 0.6 * share : 0.06 + 0.9 * sqrt(share));
-        if (m->cell >= 28) {
-            text_add(out,
-                     "<text class=\"name\" style=\"font-size:%dpx\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">"
-                     "%lld</text>",
-                     m->cell < 40 ? 9 : 12, x + m->cell / 2, y + m->cell / 2 + 4, (long long)counts[column]);
-        }
-    }
-    text_add(out, "\n");
-}
-
-strata_status svg_confusion(const char *path, const char *title, const int64_t *confusion, size_t class_count,
-                            const char *(*class_name)(const void *names, size_t index), const void *names,
-                            strata_error *err) {
-    matrix m = {.counts = confusion, .class_count = class_count, .left = 150, .top = 84};
-    m.cell = class_count <= 12 ? 40 : class_count <= 24 ? 28 : fmax(5, 640 / (double)class_count);
-    double side = m.cell * (double)class_count;
-    text out = {0};
-    svg_begin(&out, (int)(m.left + side) + 90, (int)(m.top + side) + 130, title);
-    text_add(&out, "<text x=\"24\" y=\"56\">a row is a true class, a column what it was taken for</text>\n");
-    for (size_t row = 0; row < class_count; row++) {
-        if (m.cell >= 11) {
-            draw_class_names(&out, &m, row, class_name(names, row));
-        }
-        draw_row(&out, &m, row);
-    }
-    text_add(&out, "<rect class=\"grid\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", m.left, m.top, side,
-             side);
     return svg_end(&out, path, err);
 }

@@ -441,7 +441,13 @@ int training_run(training *t) {
         if (status == STRATA_INVALID) {
             return say_diverged(t, &err);
         }
-        if (status == STRATA_OK && step.epoch_done) {
+        if (status == STRATA_OK && step.is_preparing) {
+            t->epoch_begun = now();
+            if (live_is_due(&t->live) && step.prepare_count > 0) {
+                live_show(&t->live, "features of %s of %s pictures", count_text(step.prepared).s,
+                          count_text(step.prepare_count).s);
+            }
+        } else if (status == STRATA_OK && step.epoch_done) {
             status = end_epoch(t, &step, &err);
         } else if (status == STRATA_OK) {
             show_step(t, &step);

@@ -1,4 +1,5 @@
-/* For tests: JPEG and PNG files made in memory, by the encoders of the libraries that the build has. */
+/* For tests: JPEG, PNG and WebP files made in memory, by the encoders of the libraries that the build has, and what may
+ * be put into them: EXIF. */
 #ifndef TESTS_ENCODE_H
 #define TESTS_ENCODE_H
 
@@ -18,6 +19,9 @@
 #ifdef ST_WITH_PNG
 #include <spng.h>
 #endif
+#ifdef ST_WITH_WEBP
+#include <webp/encode.h>
+#endif
 #include <zlib.h>
 
 #include "base/base.h"
@@ -27,12 +31,44 @@ typedef struct encoded {
     size_t length;
 } encoded;
 
+/* A file with more bytes in its middle; takes the file. */
+static inline encoded insert_bytes(encoded file, size_t place, const void *bytes, size_t length) {
+    encoded out = {.bytes = malloc(file.length + length), .length = file.length + length};
+    assert_non_null(out.bytes);
+    memcpy(out.bytes, file.bytes, place);
+    memcpy(out.bytes + place, bytes, length);
+    memcpy(out.bytes + place + length, file.bytes + place, file.length - place);
+    free(file.bytes);
+    return out;
+}
+
+/* An EXIF block that says one thing beside a resolution. */
+enum { EXIF_BYTES = 8 + 2 + 2 * 12 + 4 };
+
+static inline void put_exif(unsigned char out[EXIF_BYTES], bool big_first, uint32_t orientation) {
+    const uint16_t words[] = {42,     0, 8, 2, /* count of entries */ 0x0100, 3, 0, 1, 0, 0,
+                              0x0112, 3, 0, 1, (uint16_t)orientation,         0, 0, 0};
+    memcpy(out, big_first ? "MM" : "II", 2);
+    for (size_t i = 0; i < ST_COUNT_OF(words); i++) {
+        out[2 + 2 * i] = (unsigned char)(big_first ? words[i] >> 8 : words[i]);
+        out[3 + 2 * i] = (unsigned char)(big_first ? words[i] : words[i] >> 8);
+    }
+    /* Numbers of 32 bits, of which the lower half counts: their halves change places. */
+    static const size_t longs[] = {4, 14, 26};
+    for (size_t i = 0; !big_first && i < ST_COUNT_OF(longs); i++) {
+        unsigned char *at = out + longs[i];
+        memcpy(at, at + 2, 2);
+        memset(at + 2, 0, 2);
+    }
+}
+
 #ifdef ST_WITH_JPEG
 
 typedef struct jpeg_form {
     int width, height, channels; /* 1: grey, 3: RGB, 4: inverted CMYK */
     int quality;
     bool progressive, arithmetic;
+    bool ycck; /* of 4 channels */
 } jpeg_form;
 
 /* Changes slowly from place to place, so that a JPEG keeps it. */
@@ -55,6 +91,9 @@ static inline encoded encode_jpeg(const jpeg_form *form) {
     jpeg.input_components = form->channels;
     jpeg.in_color_space = form->channels == 1 ? JCS_GRAYSCALE : form->channels == 3 ? JCS_RGB : JCS_CMYK;
     jpeg_set_defaults(&jpeg);
+    if (form->ycck) {
+        jpeg_set_colorspace(&jpeg, JCS_YCCK);
+    }
     jpeg_set_quality(&jpeg, form->quality, TRUE);
     jpeg.arith_code = form->arithmetic;
     if (form->progressive) {
@@ -71,6 +110,14 @@ static inline encoded encode_jpeg(const jpeg_form *form) {
     jpeg_destroy_compress(&jpeg);
     out.length = (size_t)length;
     return out;
+}
+
+/* Segment APP1 after the first mark. */
+static inline encoded jpeg_with_exif(encoded file, const unsigned char *exif, size_t length) {
+    unsigned char segment[512] = {0xFF, 0xE1, (unsigned char)((length + 8) >> 8), (unsigned char)(length + 8)};
+    memcpy(segment + 4, "Exif\0\0", 6);
+    memcpy(segment + 10, exif, length);
+    return insert_bytes(file, 2, segment, length + 10);
 }
 
 #endif
@@ -139,6 +186,75 @@ static inline void set_png_size(encoded *file, uint32_t width, uint32_t height) 
     put_png_word(file->bytes + 16, width);
     put_png_word(file->bytes + 20, height);
     put_png_word(file->bytes + 29, (uint32_t)crc32(0, file->bytes + 12, 17));
+}
+
+/* A chunk before the one that begins at `place`: 33 is right after the header, length - 12 before the end mark. */
+static inline encoded png_with_chunk(encoded file, size_t place, const char *name, const void *bytes, size_t length) {
+    unsigned char chunk[4096];
+    put_png_word(chunk, (uint32_t)length);
+    memcpy(chunk + 4, name, 4);
+    memcpy(chunk + 8, bytes, length);
+    put_png_word(chunk + 8 + length, (uint32_t)crc32(0, chunk + 4, (uInt)length + 4));
+    return insert_bytes(file, place, chunk, length + 12);
+}
+
+#endif
+
+#ifdef ST_WITH_WEBP
+
+typedef struct webp_form {
+    int width, height;
+    bool lossless, alpha;
+    const uint8_t *pixels; /* [height][width][3], with alpha [4] */
+} webp_form;
+
+static inline encoded encode_webp(const webp_form *form) {
+    encoded out = {0};
+    int stride = form->width * (form->alpha ? 4 : 3);
+    uint8_t *bytes = NULL;
+    if (form->lossless) {
+        out.length = form->alpha ? WebPEncodeLosslessRGBA(form->pixels, form->width, form->height, stride, &bytes)
+                                 : WebPEncodeLosslessRGB(form->pixels, form->width, form->height, stride, &bytes);
+    } else {
+        out.length = form->alpha ? WebPEncodeRGBA(form->pixels, form->width, form->height, stride, 90, &bytes)
+                                 : WebPEncodeRGB(form->pixels, form->width, form->height, stride, 90, &bytes);
+    }
+    assert_true(out.length > 0);
+    out.bytes = malloc(out.length);
+    assert_non_null(out.bytes);
+    memcpy(out.bytes, bytes, out.length);
+    WebPFree(bytes);
+    return out;
+}
+
+static inline void put_little(unsigned char *to, uint64_t value, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        to[i] = (unsigned char)(value >> (8 * i));
+    }
+}
+
+/* A chunk at the end, or the first one in an empty file. */
+static inline encoded webp_add(encoded file, const char *name, const void *bytes, size_t length) {
+    unsigned char head[8];
+    if (file.length == 0) {
+        file = (encoded){.bytes = malloc(12), .length = 12};
+        assert_non_null(file.bytes);
+        memcpy(file.bytes, "RIFF\4\0\0\0WEBP", 12);
+    }
+    memcpy(head, name, 4);
+    put_little(head + 4, length, 4);
+    file = insert_bytes(file, file.length, head, 8);
+    file = insert_bytes(file, file.length, bytes, length);
+    file = insert_bytes(file, file.length, "", length % 2);
+    put_little(file.bytes + 4, file.length - 8, 4);
+    return file;
+}
+
+static inline encoded webp_canvas(unsigned char flags, uint32_t width, uint32_t height) {
+    unsigned char canvas[10] = {flags};
+    put_little(canvas + 4, width - 1, 3);
+    put_little(canvas + 7, height - 1, 3);
+    return webp_add((encoded){0}, "VP8X", canvas, sizeof canvas);
 }
 
 #endif

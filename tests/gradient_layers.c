@@ -94,6 +94,10 @@ static void gradients_equal_differences(const layer_case *it, st_pool *const *po
             how.frozen = true;
             check_variant(it, &how, pools[0]);
         }
+        if ((it->op->traits & ST_OP_IS_LOSS) != 0) {
+            how.mixed = true;
+            check_variant(it, &how, pools[0]);
+        }
     }
 }
 

@@ -235,13 +235,15 @@ typedef struct variant {
     int threads;
     st_mode mode;
     bool frozen, strided, add, in_place, epilogue, forward_only;
+    bool mixed; /* a loss: each picture shows a share of a second class */
 } variant;
 
 /* Inputs and results, [n][h][w][c] and published order. */
 typedef struct numbers {
     st_real *in[CASE_INPUTS], *dout, *residual, *scale, *shift;
     st_real *state[ST_OP_STATES];
-    int32_t *labels;
+    int32_t *labels, *other_labels;
+    float *shares;
     st_real *out, *din[CASE_INPUTS], *dstate[ST_OP_STATES], *losses;
     int32_t *ranks;
 } numbers;
@@ -267,10 +269,14 @@ static numbers numbers_make(const layer_case *it, int64_t n) {
         }
     }
     these.labels = get_memory(images * sizeof(int32_t));
+    these.other_labels = get_memory(images * sizeof(int32_t));
+    these.shares = get_memory(images * sizeof(float));
     these.ranks = get_memory(images * sizeof(int32_t));
     these.losses = get_memory(images * sizeof(st_real));
     for (size_t i = 0; i < images; i++) {
         these.labels[i] = (int32_t)(st_rng_bits(7, 5, i) % (uint64_t)it->in[0].c);
+        these.other_labels[i] = (int32_t)(st_rng_bits(7, 6, i) % (uint64_t)it->in[0].c);
+        these.shares[i] = i == 0 ? 0.5f : (float)draw(5, i, 0, 1);
     }
     return these;
 }
@@ -289,6 +295,8 @@ static void numbers_free(numbers *these) {
         free(these->dstate[i]);
     }
     free(these->labels);
+    free(these->other_labels);
+    free(these->shares);
     free(these->ranks);
 }
 
@@ -312,8 +320,14 @@ static st_site case_site(const layer_case *it, const variant *how, const bool *d
 }
 
 static st_run case_run(const variant *how, const numbers *these) {
-    return (st_run){
-        .n = how->n, .mode = how->mode, .seed = 5, .step = 3, .labels = these->labels, .label_smoothing = 0.1};
+    return (st_run){.n = how->n,
+                    .mode = how->mode,
+                    .seed = 5,
+                    .step = 3,
+                    .labels = these->labels,
+                    .other_labels = how->mixed ? these->other_labels : NULL,
+                    .shares = these->shares,
+                    .label_smoothing = 0.1};
 }
 
 typedef struct phase_run {

@@ -140,6 +140,9 @@ static void forward_equals_reference(const layer_case *it, st_pool *const *pools
             how.frozen = true;
             compare_with_reference(it, &how, pools[0]);
             how.frozen = false;
+            how.mixed = (it->op->traits & ST_OP_IS_LOSS) != 0;
+            compare_with_reference(it, &how, pools[0]);
+            how.mixed = false;
             how.mode = ST_MODE_INFER;
             compare_with_reference(it, &how, pools[0]);
             if (it->op->impl[layout]->fuses_epilogue) {
@@ -181,7 +184,7 @@ static void vary(const layer_case *it, variant how, st_pool *const *pools, const
         how.batch = 19; /* prepared for more images than come */
         compare_bytes(it, &how, pools, expected);
         how.batch = how.n;
-        if (it->op->impl[how.layout]->is_in_place) {
+        if (it->op->impl[how.layout]->forward_in_place) {
             how.in_place = true;
             compare_bytes(it, &how, pools, expected);
             how.in_place = false;
@@ -189,9 +192,9 @@ static void vary(const layer_case *it, variant how, st_pool *const *pools, const
     }
 }
 
-/* Backward of a frozen layer, and the fused epilogue, are paths of their own. */
+/* Backward of a frozen layer, the fused epilogue, and a loss of mixed pictures are paths of their own. */
 static void bytes_are_equal_in(const layer_case *it, st_pool *const *pools, st_layout layout, int64_t n) {
-    for (int path = 0; path < 3; path++) {
+    for (int path = 0; path < 4; path++) {
         variant how = {.kernels = st_kernels_at(0),
                        .layout = layout,
                        .n = n,
@@ -199,9 +202,11 @@ static void bytes_are_equal_in(const layer_case *it, st_pool *const *pools, st_l
                        .threads = 1,
                        .mode = ST_MODE_TRAIN,
                        .frozen = path == 1,
-                       .epilogue = path == 2};
+                       .epilogue = path == 2,
+                       .mixed = path == 3};
         bool is_alike = (path == 1 && (it->op->traits & ST_OP_IS_AFFINE) == 0) ||
-                        (path == 2 && !it->op->impl[layout]->fuses_epilogue);
+                        (path == 2 && !it->op->impl[layout]->fuses_epilogue) ||
+                        (path == 3 && (it->op->traits & ST_OP_IS_LOSS) == 0);
         if (is_alike) {
             continue;
         }

@@ -193,28 +193,27 @@ static void test_dataset_statistics_are_of_training_pixels(void **state) {
 /* ---- batches ---- */
 
 static void check_pass(st_batcher *batcher, const uint32_t *order, size_t count, size_t first, size_t batch) {
-    const uint8_t *pixels = NULL;
-    const int32_t *labels = NULL;
-    size_t n = 0, at = first, bytes = SIDE * (SIDE + 1);
+    st_batch got;
+    size_t at = first, bytes = SIDE * (SIDE + 1);
     for (;;) {
-        assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, NULL), STRATA_OK);
-        if (n == 0) {
+        assert_int_equal(st_batcher_next(batcher, &got, NULL), STRATA_OK);
+        if (got.n == 0) {
             break;
         }
-        assert_int_equal(n, count - at < batch ? count - at : batch);
-        for (size_t i = 0; i < n; i++) {
+        assert_int_equal(got.n, count - at < batch ? count - at : batch);
+        for (size_t i = 0; i < got.n; i++) {
             size_t number = order != NULL ? order[at + i] : at + i;
-            assert_int_equal(labels[i], label(0, number, CLASSES));
+            assert_int_equal(got.labels[i], label(0, number, CLASSES));
             for (size_t k = 0; k < bytes; k++) {
-                assert_int_equal(pixels[i * bytes + k], pixel(0, number * bytes + k));
+                assert_int_equal(got.pixels[i * bytes + k], pixel(0, number * bytes + k));
             }
         }
-        at += n;
+        at += got.n;
     }
     assert_int_equal(at, count);
-    assert_null(pixels);
-    assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, NULL), STRATA_OK);
-    assert_int_equal(n, 0);
+    assert_null(got.pixels);
+    assert_int_equal(st_batcher_next(batcher, &got, NULL), STRATA_OK);
+    assert_int_equal(got.n, 0);
 }
 
 static void test_batcher_gives_the_order(void **state) {
@@ -225,7 +224,7 @@ static void test_batcher_gives_the_order(void **state) {
     strata_dataset *data = open_folder(NULL);
     for (size_t b = 0; b < ST_COUNT_OF(batches); b++) {
         st_batcher *batcher = NULL;
-        assert_int_equal(st_batcher_create(&batcher, data, STRATA_TRAIN, batches[b], NULL), STRATA_OK);
+        assert_int_equal(create_batcher(&batcher, data, STRATA_TRAIN, batches[b], NULL), STRATA_OK);
         for (uint64_t epoch = 0; epoch < 3; epoch++) {
             st_data_order(order, TRAIN_COUNT, 5, epoch);
             assert_int_equal(st_batcher_start(batcher, order, TRAIN_COUNT, 0, NULL), STRATA_OK);
@@ -248,24 +247,22 @@ static void test_batcher_can_be_left_and_started_again(void **state) {
     put_usual("-idx%d-ubyte", 0);
     strata_dataset *data = open_folder(NULL);
     st_batcher *batcher = NULL;
-    const uint8_t *pixels = NULL;
-    const int32_t *labels = NULL;
-    size_t n = 0;
-    assert_int_equal(st_batcher_create(&batcher, data, STRATA_TRAIN, 10, NULL), STRATA_OK);
-    assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, NULL), STRATA_OK);
-    assert_int_equal(n, 0); /* nothing was started */
+    st_batch got;
+    assert_int_equal(create_batcher(&batcher, data, STRATA_TRAIN, 10, NULL), STRATA_OK);
+    assert_int_equal(st_batcher_next(batcher, &got, NULL), STRATA_OK);
+    assert_int_equal(got.n, 0); /* nothing was started */
     for (size_t round = 0; round < 50; round++) {
         st_data_order(order, TRAIN_COUNT, 5, round);
         assert_int_equal(st_batcher_start(batcher, order, TRAIN_COUNT, 0, NULL), STRATA_OK);
         for (size_t i = 0; i < round % 5; i++) {
-            assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, NULL), STRATA_OK);
-            assert_int_equal(labels[3], label(0, order[10 * i + 3], CLASSES));
+            assert_int_equal(st_batcher_next(batcher, &got, NULL), STRATA_OK);
+            assert_int_equal(got.labels[3], label(0, order[10 * i + 3], CLASSES));
         }
     }
     st_batcher_free(batcher);
     st_batcher_free(NULL);
     strata_dataset_free(data);
-    assert_int_equal(st_batcher_bytes(784, 64), 3 * 64 * 788);
+    assert_int_equal(st_batcher_bytes(784, 64), 3 * 64 * 796);
     assert_int_equal(st_batcher_bytes(SIZE_MAX, 64), 0);
 }
 
@@ -274,29 +271,27 @@ static void test_batcher_passes_errors(void **state) {
     put_train();
     strata_dataset *data = open_folder(NULL);
     st_batcher *batcher = NULL;
-    const uint8_t *pixels = NULL;
-    const int32_t *labels = NULL;
+    st_batch got;
     strata_error err = {0};
-    size_t n = 0;
     uint32_t order[TRAIN_COUNT];
-    assert_int_equal(st_batcher_create(&batcher, data, STRATA_TRAIN, 0, &err), STRATA_INVALID);
-    assert_int_equal(st_batcher_create(&batcher, data, STRATA_TRAIN, 100, NULL), STRATA_OK);
+    assert_int_equal(create_batcher(&batcher, data, STRATA_TRAIN, 0, &err), STRATA_INVALID);
+    assert_int_equal(create_batcher(&batcher, data, STRATA_TRAIN, 100, NULL), STRATA_OK);
     assert_int_equal(st_batcher_start(batcher, NULL, TRAIN_COUNT + 1, 0, &err), STRATA_INVALID);
     assert_int_equal(st_batcher_start(batcher, NULL, 5, 6, &err), STRATA_INVALID);
     st_data_order(order, TRAIN_COUNT, 1, 1);
     order[150] = TRAIN_COUNT;
     assert_int_equal(st_batcher_start(batcher, order, TRAIN_COUNT, 0, NULL), STRATA_OK);
-    assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, &err), STRATA_OK);
-    assert_int_equal(n, 100);
+    assert_int_equal(st_batcher_next(batcher, &got, &err), STRATA_OK);
+    assert_int_equal(got.n, 100);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, &err), STRATA_INVALID);
+        assert_int_equal(st_batcher_next(batcher, &got, &err), STRATA_INVALID);
         assert_string_equal(err.message, "there is no picture 300, the part has 300");
-        assert_int_equal(n, 0);
+        assert_int_equal(got.n, 0);
     }
     assert_int_equal(truncate(in_folder("train-images-idx3-ubyte"), 5000), 0);
     assert_int_equal(st_batcher_start(batcher, NULL, TRAIN_COUNT, 0, NULL), STRATA_OK);
-    assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, &err), STRATA_OK);
-    assert_int_equal(st_batcher_next(batcher, &pixels, &labels, &n, &err), STRATA_IO);
+    assert_int_equal(st_batcher_next(batcher, &got, &err), STRATA_OK);
+    assert_int_equal(st_batcher_next(batcher, &got, &err), STRATA_IO);
     assert_non_null(strstr(err.message, "became shorter"));
     assert_string_equal(err.file, in_folder("train-images-idx3-ubyte"));
     st_batcher_free(batcher);
@@ -325,18 +320,17 @@ static void test_order_is_a_permutation_of_each_epoch(void **state) {
 static strata_status whole_story(strata_error *err) {
     strata_dataset *data = NULL;
     st_batcher *batcher = NULL;
-    const uint8_t *pixels = NULL;
-    const int32_t *labels = NULL;
+    st_batch got = {.n = 1};
     double mean[4], deviation[4];
-    size_t n = 1, all = 0;
+    size_t all = 0;
     ST_TRY(strata_dataset_open(&data, folder, &(strata_data_options){.hold_out = 0.1}, err));
     strata_status status = strata_dataset_statistics(data, mean, deviation, err);
-    status = status == STRATA_OK ? st_batcher_create(&batcher, data, STRATA_TEST, 32, err) : status;
+    status = status == STRATA_OK ? create_batcher(&batcher, data, STRATA_TEST, 32, err) : status;
     status = status == STRATA_OK ? st_batcher_start(batcher, NULL, TEST_COUNT, 0, err) : status;
-    while (status == STRATA_OK && n > 0) {
-        status = st_batcher_next(batcher, &pixels, &labels, &n, err);
-        all += n;
-        assert_true(status != STRATA_OK || n == 0 || labels[0] == label(1, all - n, CLASSES));
+    while (status == STRATA_OK && got.n > 0) {
+        status = st_batcher_next(batcher, &got, err);
+        all += got.n;
+        assert_true(status != STRATA_OK || got.n == 0 || got.labels[0] == label(1, all - got.n, CLASSES));
     }
     assert_true(status != STRATA_OK || all == TEST_COUNT);
     st_batcher_free(batcher);

@@ -55,7 +55,7 @@ static void check_picture(const strata_dataset *data, strata_part part, size_t i
     st_data_name(data, part, index, found_name);
     assert_string_equal(found_name, name);
     assert_int_equal(found, label);
-    for (size_t i = 0; i < st_data_picture_bytes(data); i++) {
+    for (int64_t i = 0; i < 12 * strata_dataset_shape(data).channels; i++) {
         assert_int_equal(pixels[i], value + (in_color ? (int)i % 3 : 0));
     }
 }
@@ -226,8 +226,26 @@ static void test_folder_refuses_what_is_no_data_set(void **state) {
     refused(STRATA_MISSING, "", "its 2 class folders hold no pictures");
     put_picture("a/1.pgm", 1, false);
     put_deep("b/2.pgm", "P5 2 2 255\nabcd", 15);
-    refused(STRATA_SHAPE, "",
-            "pictures of different sizes: a/1.pgm is 3x4, b/2.pgm is 2x2; this version needs all of one size");
+}
+
+static void test_folder_takes_different_sizes(void **state) {
+    (void)state;
+    put_picture("a/1.pgm", 1, false);
+    put_deep("b/2.pgm", "P5 2 2 255\nabcd", 15);
+    strata_dataset *data = open_folder(NULL);
+    strata_shape shape = strata_dataset_shape(data);
+    strata_picture picture = {0};
+    strata_error err = {0};
+    uint8_t pixels[12];
+    int found = -1;
+    assert_true(shape.height == 0 && shape.width == 0 && shape.channels == 1);
+    assert_int_equal(strata_dataset_read(data, STRATA_TRAIN, 0, pixels, &found, &err), STRATA_SHAPE);
+    assert_non_null(strstr(err.message, "differ in size"));
+    assert_int_equal(strata_dataset_picture(&picture, data, STRATA_TRAIN, 1, &found, NULL), STRATA_OK);
+    assert_true(picture.shape.height == 2 && picture.shape.width == 2 && found == 1);
+    assert_memory_equal(picture.pixels, "abcd", 4);
+    strata_picture_free(&picture);
+    strata_dataset_free(data);
 }
 
 #if defined ST_WITH_JPEG && defined ST_WITH_PNG
@@ -379,6 +397,7 @@ int main(void) {
         EACH(test_folder_leaves_out_what_is_broken),
         EACH(test_folder_leaves_out_what_cannot_be_opened),
         EACH(test_folder_refuses_what_is_no_data_set),
+        EACH(test_folder_takes_different_sizes),
 #if defined ST_WITH_JPEG && defined ST_WITH_PNG
         EACH(test_folder_mixes_jpeg_and_png),
 #endif

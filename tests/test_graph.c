@@ -220,6 +220,32 @@ static void test_input_carries_the_normalization(void **state) {
     assert_true(graph->mean[0] <= 0 && graph->deviation[0] >= 1);
 }
 
+static void expect_knob(const st_graph *graph, int index, const char *name, const char *value, const char *standard,
+                        const char *comment) {
+    assert_true(index < graph->knob_count);
+    const strata_knob *knob = &graph->knobs[index];
+    assert_string_equal(knob->name, name);
+    assert_string_equal(knob->value, value);
+    assert_string_equal(knob->standard, standard);
+    assert_string_equal(knob->comment, comment);
+}
+
+static void test_knobs_are_told_with_value_default_and_comment(void **state) {
+    (void)state;
+    const st_graph *graph = load("plain18", "image=64 zero_init_residual=yes");
+    assert_int_equal(graph->knob_count, 8);
+    expect_knob(graph, 0, "residual", "no", "no", "no: leave every shortcut out, the paper's plain network");
+    expect_knob(graph, 3, "bn_eps", "1e-5", "1e-5", "added to each variance; Keras: 1e-3");
+    expect_knob(graph, 5, "last_scale", "0", "(if zero_init_residual then 0 else 1)", "");
+    expect_knob(graph, 7, "image", "64", "224", "");
+    graph = build("let a = \"x # y\"   # a text \r\nlet b = [1 2 3]\nlet c = b\nlet d = 4x2#size\n"
+                  "network n {\ninput 8x8x3\nfc 3\noutput logits\n}\n");
+    expect_knob(graph, 0, "a", "\"x # y\"", "\"x # y\"", "a text");
+    expect_knob(graph, 1, "b", "[1 2 3]", "[1 2 3]", "");
+    expect_knob(graph, 2, "c", "[1 2 3]", "b", "");
+    expect_knob(graph, 3, "d", "4x2", "4x2", "size");
+}
+
 static void test_an_error_in_a_block_names_the_call(void **state) {
     (void)state;
     const st_graph *graph;
@@ -232,7 +258,7 @@ static void test_an_error_in_a_block_names_the_call(void **state) {
     assert_int_equal(err.line, 4);
     assert_int_equal(err.column, 5);
     assert_string_equal(err.message,
-                        "in bottleneck (blocks/residual.net:34:41): conv: stride must be from 1 to 64, found 0");
+                        "in bottleneck (blocks/residual.net:35:41): conv: stride must be from 1 to 64, found 0");
     assert_string_equal(err.source, " a: bottleneck 64 project=yes stride=0");
 }
 
@@ -485,6 +511,7 @@ int main(void) {
         GRAPH_TEST(test_the_plain_network_leaves_shortcuts_out),
         GRAPH_TEST(test_freeze_fixes_what_it_names),
         GRAPH_TEST(test_input_carries_the_normalization),
+        GRAPH_TEST(test_knobs_are_told_with_value_default_and_comment),
         GRAPH_TEST(test_an_error_in_a_block_names_the_call),
         GRAPH_TEST(test_initial_weights_follow_what_comes_next),
         GRAPH_TEST(test_initial_weights_have_their_variance),

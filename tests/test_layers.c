@@ -330,7 +330,7 @@ static void expect_phases_of_conv(const st_phase *phases, const st_phase *conv, 
     }
 }
 
-/* conv_table calls conv's phases by number. */
+/* conv_table runs conv's phases as its own. */
 static void test_conv_table_has_the_phases_of_conv(void **state) {
     (void)state;
     const st_op *table = st_graph_find_op("conv_table"), *conv = st_graph_find_op("conv");
@@ -344,8 +344,8 @@ static void test_conv_table_has_the_phases_of_conv(void **state) {
         expect_phases_of_conv(impl->backward, of->backward, backward);
         assert_true(impl->backward[backward].only_states);
         assert_null(impl->backward[backward + 1].run);
-        assert_true(of->fuses_epilogue && of->backward_reads_in && !of->backward_reads_out);
-        assert_true(of->reads_strided && of->writes_strided && !of->is_in_place);
+        assert_true(of->fuses_epilogue && of->backward_reads == ST_READS_IN);
+        assert_true(of->reads_strided && of->writes_strided && !of->forward_in_place);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "api/api.h"
+#include "lab.h"
 
 enum { PROJECTIONS = 8 };
 static const double LOGITS = 1e-4, GRADIENTS = 1e-3;
@@ -25,12 +26,6 @@ typedef struct golden {
     int64_t images;
     char folder[64], weights[80], batch[80], out[80];
 } golden;
-
-static void must(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s: %s", err->file, err->message);
-    }
-}
 
 /* ---- the same numbers as in tests/golden/record ----------------------------------------------------------------- */
 

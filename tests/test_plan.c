@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/kernels.h"
+#include "lab.h"
 #include "plan/plan.h"
 
 typedef struct planned {
@@ -15,12 +16,6 @@ typedef struct planned {
     const st_graph *graph;
     const st_plan *plan;
 } planned;
-
-static void must(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
-    }
-}
 
 static planned plan_tree(st_arena *arena, const st_tree *tree, st_mode mode, int64_t batch, const char *freeze) {
     planned p = {.arena = arena};
@@ -265,6 +260,73 @@ static void test_sizes_beyond_memory_are_refused(void **state) {
     st_arena_free(arena);
 }
 
+/* ---- deep nets ---- */
+
+/* A chain of this many layers of each kind that takes part in a pass of the planner: nothing there may look at all
+ * layers for each layer. Far more than a second here means that something does. */
+static void test_twenty_thousand_layers_are_planned(void **state) {
+    (void)state;
+    static const char *const chains[] = {"conv 3x3 32 pad=1", "conv 1x1 32 bias=no, bn, relu",
+                                         "add { | bn, relu, conv 1x1 32 | identity }",
+                                         "concat { | conv 1x1 16 | conv 1x1 16 }"};
+    static const int repeats[] = {20000, 6600, 5000, 6600};
+    for (size_t i = 0; i < ST_COUNT_OF(chains); i++) {
+        for (int mode = ST_MODE_INFER; mode <= ST_MODE_TRAIN; mode++) {
+            char text[300];
+            snprintf(text, sizeof text,
+                     "network n {\ninput 8x8x32\nrepeat %d { %s }\nfc 10\noutput logits loss=cross_entropy\n}\n",
+                     repeats[i], chains[i]);
+            planned p = plan_text(text, (st_mode)mode, 2, NULL);
+            assert_true(p.graph->node_count > 19000 && p.plan->step_count >= 5000);
+            assert_true(p.plan->arena_bytes >= 2 * 8 * 8 * 32 * sizeof(st_real));
+            st_arena_free(p.arena);
+        }
+    }
+}
+
+static bool lives_with(const st_piece *a, const st_piece *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset of all, found the slow way: it is 0 or the end of a piece. */
+static size_t lowest_offset(const st_piece *pieces, size_t count, const st_piece *next) {
+    size_t lowest = SIZE_MAX;
+    for (size_t i = 0; i <= count; i++) {
+        size_t offset = i < count ? pieces[i].offset + pieces[i].bytes : 0;
+        bool is_free = true;
+        for (size_t k = 0; k < count && is_free; k++) {
+            is_free = !lives_with(&pieces[k], next) || offset >= pieces[k].offset + pieces[k].bytes ||
+                      offset + next->bytes <= pieces[k].offset;
+        }
+        lowest = is_free && offset < lowest ? offset : lowest;
+    }
+    return lowest;
+}
+
+static void test_pieces_get_the_lowest_free_offset(void **state) {
+    (void)state;
+    enum { COUNT = 150, SEGMENTS = 37 };
+    for (uint64_t round = 0; round < 20; round++) {
+        st_piece pieces[COUNT], *list[COUNT];
+        st_arena *arena = NULL;
+        strata_error err = {0};
+        for (size_t i = 0; i < COUNT; i++) {
+            uint64_t bits = st_rng_bits(round, st_rng_stream_name(ST_STREAM_TEST, "pieces"), i);
+            int first = (int)(bits % SEGMENTS), longest = round < 10 ? 3 : SEGMENTS;
+            int last = first + (int)(bits / SEGMENTS % (uint64_t)longest);
+            pieces[i] = (st_piece){
+                .bytes = 64 * (1 + bits / 10000 % 9), .first = first, .last = last < SEGMENTS ? last : SEGMENTS - 1};
+            list[i] = &pieces[i];
+        }
+        must(st_arena_create(&arena, &err), &err);
+        must(st_plan_place(list, COUNT, SEGMENTS, arena, &err), &err);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_int_equal(pieces[i].offset, lowest_offset(pieces, i, &pieces[i]));
+        }
+        st_arena_free(arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_of_the_zoo_never_overlaps),
@@ -277,6 +339,8 @@ int main(void) {
         cmocka_unit_test(test_lanes_of_a_module_run_side_by_side),
         cmocka_unit_test(test_gradients_take_over_memory),
         cmocka_unit_test(test_sizes_beyond_memory_are_refused),
+        cmocka_unit_test(test_twenty_thousand_layers_are_planned),
+        cmocka_unit_test(test_pieces_get_the_lowest_free_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

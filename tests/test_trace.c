@@ -1,47 +1,23 @@
-/* Traces: each path holds what its layer alone gives, the same bits come out with activations and without, the files
- * of strangers are checked; and the comparison of two files. */
+/* Traces: each path holds what its layer alone gives, the same bits come out with activations and without, the loss is
+ * that of all outputs that are there, the files of strangers are checked. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "api/api.h"
+#include "base_case.h"
+#include "lab.h"
 
-static char folder[64];
-
-static char *in_folder(const char *name) {
-    static char room[8][160];
-    static int next;
-    next = (next + 1) % 8;
-    (void)snprintf(room[next], sizeof room[next], "%s/%s", folder, name);
-    return room[next];
-}
-
-static void must(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s: %s", err->file, err->message);
-    }
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    const char *temporary = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%.40s/trace-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state) {
+static int empty_folder(void **state) {
     static const char *const names[] = {"batch", "weights", "a", "b", "out"};
-    (void)state;
     for (size_t i = 0; i < ST_COUNT_OF(names); i++) {
         unlink(in_folder(names[i]));
     }
-    return rmdir(folder);
+    return remove_folder(state);
 }
 
 /* ---- nets and batches ------------------------------------------------------------------------------------------- */
@@ -339,6 +315,53 @@ static void test_gradients_in_inference_mode_are_of_what_inference_computes(void
     strata_net_free(net);
 }
 
+/* A head at the side that inference has too. */
+static const char *const TWO_HEADS =
+    "network n {\ninput 6x6x3\nconv 3x3 12 pad=1, relu\nside when=train { gone: { avgpool global, fc 4 }, output gone "
+    "loss=cross_entropy weight=0.5 }\nside { early: { avgpool global, fc 5 }, output early loss=cross_entropy "
+    "weight=0.25 }\nfc 6\noutput logits loss=cross_entropy weight=2\n}\n";
+
+/* Mean over the images; their labels are 0, 1, 2, 0, ... */
+static double loss_of(const checked *c, const char *logits) {
+    const st_real *x = read_tensor(c, &c->trace, logits);
+    int64_t classes = st_weights_find(&c->trace, logits)->dims[1];
+    double all = 0;
+    for (int64_t n = 0; n < c->n; n++, x += classes) {
+        double sum = 0;
+        for (int64_t k = 0; k < classes; k++) {
+            sum += exp((double)x[k]);
+        }
+        all += log(sum) - (double)x[n % 3];
+    }
+    return all / (double)c->n;
+}
+
+static void test_loss_is_the_weighted_sum_of_all_outputs_that_are_there(void **state) {
+    (void)state;
+    strata_net *net = net_of(TWO_HEADS);
+    strata_runtime *runtime = runtime_of(2);
+    write_batch((batch_options){.count = 5, .dims = {3, 6, 6}});
+    write_weights(net);
+    for (int form = 0; form < 6; form++) { /* inference, the same with gradients, train mode; fused and not */
+        strata_trace_options options = {.train = form / 2 == 2, .gradients = form / 2 > 0, .activations = form % 2};
+        strata_trace_info info = trace(net, runtime, "out", options);
+        strata_error err = {0};
+        checked c = {.graph = net->graph, .n = 5};
+        must(st_arena_create(&c.arena, &err), &err);
+        must(st_weights_open(&c.trace, in_folder("out"), &err), &err);
+        double expected = 0.25 * loss_of(&c, "early.logits") + 2 * loss_of(&c, "logits");
+        expected += options.train ? 0.5 * loss_of(&c, "gone.logits") : 0;
+        assert_int_equal(info.output_count, options.train ? 3 : 2);
+        assert_true(info.has_loss && fabs(info.loss - expected) < 1e-5);
+        bool has_early = st_weights_find(&c.trace, "early.1.weight") != NULL;
+        assert_int_equal(has_early, options.gradients);
+        st_weights_close(&c.trace);
+        st_arena_free(c.arena);
+    }
+    strata_runtime_free(runtime);
+    strata_net_free(net);
+}
+
 static void test_running_statistics_do_not_move(void **state) {
     (void)state;
     strata_net *net = net_of(RESIDUAL);
@@ -475,122 +498,17 @@ static void test_labels_may_be_left_out_where_no_loss_is_asked_for(void **state)
     strata_net_free(net);
 }
 
-/* ---- comparing files -------------------------------------------------------------------------------------------- */
-
-static void write_file(const char *name, const char *head, const void *data, size_t length) {
-    unsigned char bytes[1024] = {0};
-    size_t head_length = strlen(head);
-    strata_error err = {0};
-    assert_true(ST_HEAD_PREFIX + head_length + length <= sizeof bytes);
-    st_stored_put(bytes, ST_HEAD_PREFIX, head_length);
-    memcpy(bytes + ST_HEAD_PREFIX, head, head_length);
-    memcpy(bytes + ST_HEAD_PREFIX + head_length, data, length);
-    must(strata_file_write(in_folder(name), bytes, ST_HEAD_PREFIX + head_length + length, &err), &err);
-}
-
-static strata_comparison compare(void) {
-    strata_comparison c;
-    strata_error err = {0};
-    must(strata_compare(&c, in_folder("a"), in_folder("b"), &err), &err);
-    return c;
-}
-
-static void test_comparison_reads_every_type(void **state) {
-    (void)state;
-    /* 1, 2 as F16 and BF16, -3 as I64 and I8, 0.5 as F64 and F32. */
-    static const unsigned char first[] = {0x00, 0x3C, 0x00, 0x40, 0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-                                          0xFF, 0xFF, 0,    0,    0,    0,    0,    0,    0xE0, 0x3F};
-    static const unsigned char second[] = {0x80, 0x3F, 0x00, 0x40, 0xFD, 0, 0, 0, 0x3F};
-    write_file(
-        "a",
-        "{\"half\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},\"whole\":{\"dtype\":\"I64\",\"shape\":[1],"
-        "\"data_offsets\":[4,12]},\"wide\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[12,20]}}",
-        first, sizeof first);
-    write_file(
-        "b",
-        "{\"half\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"whole\":{\"dtype\":\"I8\",\"shape\":[1],"
-        "\"data_offsets\":[4,5]},\"wide\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[5,9]}}",
-        second, sizeof second);
-    strata_comparison c = compare();
-    assert_int_equal(c.count, 3);
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(c.differences[i].match, STRATA_MATCHED);
-        assert_true(c.differences[i].max_abs == 0 && c.differences[i].rel_norm == 0);
-    }
-    assert_string_equal(c.differences[0].name, "half");
-    assert_string_equal(c.differences[2].name, "wide");
-    strata_comparison_free(&c);
-}
-
-static void test_comparison_finds_what_differs_in_the_first_files_order(void **state) {
-    (void)state;
-    static const float first[] = {1, 2, 2, 7, 5}, second[] = {3, 4, 0, 3, 5, 6};
-    write_file("a",
-               "{\"z\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"y\":{\"dtype\":\"F32\",\"shape\":[2],"
-               "\"data_offsets\":[8,16]},\"only\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[16,20]}}",
-               first, sizeof first);
-    write_file(
-        "b",
-        "{\"more\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[20,24]},\"z\":{\"dtype\":\"F32\",\"shape\":[2],"
-        "\"data_offsets\":[0,8]},\"y\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[8,20]}}",
-        second, sizeof second);
-    strata_comparison c = compare();
-    assert_int_equal(c.count, 4);
-    assert_string_equal(c.differences[0].name, "z"); /* 1, 2 against 3, 4 */
-    assert_true(c.differences[0].max_abs == 2);
-    assert_true(c.differences[0].rel_norm == st_sqrt(8.0 / 25.0));
-    assert_string_equal(c.differences[1].name, "y");
-    assert_int_equal(c.differences[1].match, STRATA_SHAPE_DIFFERS);
-    assert_string_equal(c.differences[1].shape, "2");
-    assert_string_equal(c.differences[1].other_shape, "1x3");
-    assert_int_equal(c.differences[2].match, STRATA_ONLY_FIRST);
-    assert_string_equal(c.differences[3].name, "more");
-    assert_int_equal(c.differences[3].match, STRATA_ONLY_SECOND);
-    strata_comparison_free(&c);
-}
-
-static void test_comparison_of_numbers_that_are_not_finite(void **state) {
-    (void)state;
-    const char *head =
-        "{\"same\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"other\":{\"dtype\":\"F32\","
-        "\"shape\":[2],\"data_offsets\":[12,20]},\"zero\":{\"dtype\":\"F32\",\"shape\":[1],"
-        "\"data_offsets\":[20,24]}}";
-    const float first[] = {NAN, INFINITY, 2, NAN, 1, 1e-9F}, second[] = {NAN, INFINITY, 2, 1, 1, 0};
-    write_file("a", head, first, sizeof first);
-    write_file("b", head, second, sizeof second);
-    strata_comparison c = compare();
-    assert_true(c.differences[0].max_abs == 0 && c.differences[0].rel_norm == 0);
-    assert_true(isinf(c.differences[1].max_abs) && isinf(c.differences[1].rel_norm));
-    assert_true(isinf(c.differences[2].rel_norm)); /* of a reference that is zero */
-    strata_comparison_free(&c);
-}
-
-static void test_comparison_of_a_file_that_is_missing_or_cut(void **state) {
-    (void)state;
-    strata_comparison c;
-    strata_error err = {0};
-    const float one = 1;
-    write_file("a", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", &one, sizeof one);
-    write_file("b", "{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", &one, sizeof one);
-    assert_int_equal(strata_compare(&c, in_folder("a"), in_folder("b"), &err), STRATA_FORMAT);
-    assert_null(c.differences);
-    assert_int_equal(strata_compare(&c, in_folder("none"), in_folder("a"), &err), STRATA_MISSING);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations_are_what_each_layer_gives),
         cmocka_unit_test(test_fused_and_unfused_runs_give_the_same_bits),
         cmocka_unit_test(test_gradients_in_inference_mode_are_of_what_inference_computes),
+        cmocka_unit_test(test_loss_is_the_weighted_sum_of_all_outputs_that_are_there),
         cmocka_unit_test(test_running_statistics_do_not_move),
         cmocka_unit_test(test_names_that_are_taken_get_a_suffix),
         cmocka_unit_test(test_batches_that_do_not_fit_are_refused),
         cmocka_unit_test(test_memory_with_standard_options),
         cmocka_unit_test(test_labels_may_be_left_out_where_no_loss_is_asked_for),
-        cmocka_unit_test(test_comparison_reads_every_type),
-        cmocka_unit_test(test_comparison_finds_what_differs_in_the_first_files_order),
-        cmocka_unit_test(test_comparison_of_numbers_that_are_not_finite),
-        cmocka_unit_test(test_comparison_of_a_file_that_is_missing_or_cut),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder, empty_folder);
 }

@@ -1,92 +1,17 @@
 /* Training as a whole, through the public interface: the same bits for any threads and any set of kernels, a resume
  * that goes on exactly, learning itself, frozen weights, memory told in advance, no allocation in a step. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "kernels/kernels.h"
-#include "pictures.h"
-#include "strata.h"
-
-/* Lanes layout: few channels. */
-static const char *const SMALL = "let classes = 10\n"
-                                 "network small {\n input 16x16x1\n c: conv 5x5 6, tanh\n avgpool 2x2 stride=2\n"
-                                 " conv 3x3 12 pad=1 stride=2, relu\n maxpool 3x3 stride=1 pad=1\n dropout 0.1\n"
-                                 " fc 24, sigmoid\n fc classes\n output logits loss=cross_entropy\n}\n";
-
-/* NHWC: many channels, batch norm, residual and inception branches, groups, a side head. */
-static const char *const WIDE =
-    "network wide {\n input 16x16x1\n stem: { conv 3x3 24 pad=1 bias=no, bn, relu }\n maxpool 2x2 stride=2\n"
-    " add {\n | conv 3x3 40 pad=1 bias=no, bn, relu\n   conv 3x3 40 pad=1 groups=4, bn\n | conv 1x1 40, bn\n }\n relu\n"
-    " concat {\n | conv 1x1 20, relu\n | conv 3x3 24 pad=1 dilation=1, relu\n | maxpool 3x3 stride=1 pad=1\n }\n"
-    " side when=train { avgpool global, fc 10, output aux loss=cross_entropy weight=0.3 }\n"
-    " conv 3x3 36 stride=2 pad=1, bn, tanh\n dropout 0.2\n avgpool global\n fc 10\n"
-    " output logits loss=cross_entropy\n}\n";
-
-/* The layers of the older papers, and the shortcut without weights; %d channels decide the layout. */
-static const char *const CANON =
-    "let wide = %d\n"
-    "network canon {\n input 16x16x1\n conv 5x5 wide pad=2, scaled_tanh\n lrn 5 alpha=5e-4 k=2\n"
-    " avgpool 2x2 stride=2, scale, tanh\n"
-    " add {\n | conv 3x3 2*wide stride=2 pad=1 bias=no, bn, relu, conv 3x3 2*wide pad=1 bias=no, bn\n"
-    " | subsample 2*wide stride=2\n }\n relu\n maxpool 3x3 stride=2 ceil=yes\n conv 1x1 3, lrn 3 beta=0.5\n"
-    " conv_table 1x1 \"012 01 2\", tanh\n fc 10\n output logits loss=cross_entropy\n}\n";
-
-static char folder[64];
-
-typedef struct setup {
-    strata_runtime *runtime;
-    strata_net *net;
-    strata_model *model;
-    strata_dataset *data;
-    strata_trainer *trainer;
-} setup;
-
-static void check(strata_status status, const strata_error *err) {
-    if (status != STRATA_OK) {
-        fail_msg("%s:%d:%d: %s", err->file, err->line, err->column, err->message);
-    }
-}
+#include "train_case.h"
 
 static setup make_for(int64_t epochs, const char *text, const char *isa, int threads, const char *optimizer,
                       const char *freeze) {
-    setup s = {0};
-    strata_error err = {0};
-    check(strata_runtime_create(&s.runtime, &(strata_options){.threads = threads, .isa = isa}, &err), &err);
-    check(strata_net_parse(&s.net, text, strlen(text), NULL, &err), &err);
     strata_build_options build = {.batch = 24, .train = true, .optimizer = optimizer, .seed = 3, .freeze = freeze};
-    check(strata_model_build(&s.model, s.runtime, s.net, &build, &err), &err);
-    check(strata_dataset_open(&s.data, folder, &(strata_data_options){.hold_out = 0.1, .seed = 3}, &err), &err);
     strata_train_options train = {
         .epochs = epochs, .optimizer = optimizer, .seed = 3, .weight_decay = 1e-4, .label_smoothing = 0.05};
-    check(strata_trainer_create(&s.trainer, s.model, s.data, &train, &err), &err);
-    return s;
+    return make_of(text, &(strata_options){.threads = threads, .isa = isa}, &build, &train);
 }
 
 static setup make(const char *text, const char *isa, int threads, const char *optimizer, const char *freeze) {
     return make_for(2, text, isa, threads, optimizer, freeze);
-}
-
-static void unmake(setup *s) {
-    strata_trainer_free(s->trainer);
-    strata_dataset_free(s->data);
-    strata_model_free(s->model);
-    strata_net_free(s->net);
-    strata_runtime_free(s->runtime);
-}
-
-static void steps(setup *s, int count) {
-    strata_error err = {0};
-    for (int i = 0; i < count; i++) {
-        strata_step_info info;
-        check(strata_trainer_step(s->trainer, &info, &err), &err);
-        if (info.epoch_done) {
-            strata_epoch_info epoch;
-            check(strata_trainer_end_epoch(s->trainer, &epoch, &err), &err);
-        }
-    }
 }
 
 static void same_bits(const char *text, const char *optimizer) {
@@ -296,18 +221,6 @@ static void test_steps_allocate_nothing(void **state) {
     assert_int_equal(allocation_count, before);
     unmake(&s);
     st_sys.allocate = real_allocate;
-}
-
-static int set_up(void **state) {
-    (void)state;
-    pictures_make(folder, 200, 60, 16, 10); /* 20 held out: 180 train, 8 steps of 24 */
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pictures_remove(folder);
-    return 0;
 }
 
 int main(void) {

@@ -529,7 +529,7 @@ static void test_norms_of_the_input_are_those_of_the_weights(void **state) {
         double mean, deviation; /* of the second channel; 0: the data's own */
     } nets[] = {{"vgg16", 0.456, 0.224},
                 {"alexnet_torchvision", 0.456, 0.224},
-                {"squeezenet1_1", 0.456, 0.224},
+                {"squeezenet1_1", 117, 1},
                 {"googlenet", 0.5, 0.5},
                 {"resnet56_cifar", 0.456, 0.224},
                 {"plain20_cifar", 0.456, 0.224},

@@ -191,7 +191,7 @@ static const lesson lessons[] = {
     {"nin_imagenet", "image=96 classes=4", 4, 0.002, false},
     {"googlenet", "image=64 classes=4", 4, 0.002, false},
     {"googlenet_2014", "image=96 classes=4", 4, 0.002, false},
-    {"squeezenet1_1", "image=64 classes=4", 4, 0.002, false},
+    {"squeezenet1_1", "image=64 classes=4 spread=58", 4, 0.002, false},
     {"inception_module", NULL, 4, 0.002, false},
     {"signs_resnet50", NULL, 4, 0.002, true},
     {"signs_finetune", NULL, 4, 0.002, false},

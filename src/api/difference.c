@@ -1,6 +1,5 @@
 /* include/strata.h: two safetensors files, tensor by tensor. Everything is summed in double, in pieces, so that files
  * may be larger than memory. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,13 +45,10 @@ static strata_status compare_values(strata_difference *out, const st_weights *a,
 }
 
 static strata_status shape_text(const char **out, st_arena *arena, const st_tensor *tensor, strata_error *err) {
-    char *text = NULL;
-    ST_TRY(st_arena_printf(&text, arena, err, tensor->rank == 0 ? "one value" : "%" PRId64,
-                           tensor->rank == 0 ? 1 : tensor->dims[0]));
-    for (int d = 1; d < tensor->rank; d++) {
-        ST_TRY(st_arena_printf(&text, arena, err, "%sx%" PRId64, text, tensor->dims[d]));
-    }
-    *out = text;
+    char text[ST_TENSOR_DIMS_TEXT], *copy = NULL;
+    st_tensor_dims(text, tensor->rank, tensor->dims);
+    ST_TRY(st_arena_text(&copy, arena, text, strlen(text), err));
+    *out = copy;
     return STRATA_OK;
 }
 

@@ -7,19 +7,27 @@
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
-enum { STANDARD_BATCH = 64, BATCH_LIMIT = 1 << 20 };
+enum { STANDARD_BATCH = 64 };
+static const int64_t STEP_LIMIT = 1 << 30; /* pictures of a step */
 
-static strata_status core_options(st_model_options *out, st_optimizer *optimizer, const strata_build_options *options,
-                                  strata_error *err) {
+strata_status st_api_options(st_model_options *out, st_optimizer *optimizer, const strata_build_options *options,
+                             strata_error *err) {
     const strata_build_options none = {0};
     options = options != NULL ? options : &none;
     ST_TRY(st_optimizer_parse(optimizer, options->optimizer, err));
-    ST_FAIL_IF(options->batch < 0 || options->batch > BATCH_LIMIT, err, STRATA_INVALID,
-               "batch must be from 1 to %d, found %" PRId64, BATCH_LIMIT, options->batch);
-    *out = (st_model_options){.batch = options->batch != 0 ? options->batch : STANDARD_BATCH,
+    ST_FAIL_IF(options->batch < 0 || options->batch > ST_API_BATCH_LIMIT, err, STRATA_INVALID,
+               "batch must be from 1 to %d, found %" PRId64, ST_API_BATCH_LIMIT, options->batch);
+    int64_t batch = options->batch != 0 ? options->batch : STANDARD_BATCH;
+    ST_FAIL_IF(options->accumulate < 0 || options->accumulate > STEP_LIMIT / batch, err, STRATA_INVALID,
+               "batches of a step must be from 1 to %" PRId64 ", found %" PRId64, STEP_LIMIT / batch,
+               options->accumulate);
+    *out = (st_model_options){.batch = batch,
+                              .total = options->train && options->accumulate > 1 ? batch * options->accumulate : 0,
                               .train = options->train,
+                              .averages = options->train && options->average,
                               .slot_count = *optimizer == ST_OPTIMIZER_ADAMW ? 2 : 1,
-                              .seed = options->seed};
+                              .seed = options->seed,
+                              .is_blank = options->blank};
     return STRATA_OK;
 }
 
@@ -38,7 +46,7 @@ strata_status strata_model_memory(strata_memory *out, const strata_runtime *runt
     st_optimizer optimizer;
     strata_net *copy = NULL;
     *out = (strata_memory){0};
-    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(st_api_options(&core, &optimizer, options, err));
     ST_TRY(own_net(&copy, net, freeze_of(options), err));
     st_dims input = copy->graph->input;
     size_t bytes = st_batcher_bytes((size_t)(input.h * input.w * input.c), (size_t)core.batch);
@@ -56,10 +64,11 @@ strata_status strata_model_plan_text(char **out, const strata_runtime *runtime, 
     const st_plan *plan = NULL;
     st_text text = {0};
     *out = NULL;
-    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(st_api_options(&core, &optimizer, options, err));
     ST_TRY(own_net(&copy, net, freeze_of(options), err));
     st_plan_options plan_options = {.mode = core.train ? ST_MODE_TRAIN : ST_MODE_INFER,
                                     .batch = core.batch,
+                                    .total = core.total,
                                     .threads = st_pool_threads(runtime->pool),
                                     .kernels = runtime->kernels};
     strata_status status = st_plan_build(&plan, copy->arena, copy->graph, &plan_options, err);
@@ -108,7 +117,7 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
     st_model_options core;
     st_optimizer optimizer;
     *out = NULL;
-    ST_TRY(core_options(&core, &optimizer, options, err));
+    ST_TRY(st_api_options(&core, &optimizer, options, err));
     return st_api_model_build(out, runtime, net, freeze_of(options), &core, optimizer, err);
 }
 
@@ -117,7 +126,7 @@ static strata_status take_head(strata_model *model, const st_checkpoint_head *he
         st_preparation preparation;
         ST_TRY(
             st_prepare_pictures(&preparation, model->net->graph, head->preparation.picture, &head->preparation, err));
-        st_train_take_preparation(model, &preparation);
+        st_train_take_preparation(model, &head->geometry, &preparation);
     }
     if (head->class_count == 0) {
         return STRATA_OK;
@@ -136,7 +145,9 @@ static strata_status open_with_head(strata_model **out, strata_runtime *runtime,
                                     strata_error *err) {
     strata_net *net = NULL;
     ST_TRY(st_api_net_from_text(&net, checkpoint, head->net_text, strlen(head->net_text), NULL, NULL, err));
-    strata_status status = strata_model_build(out, runtime, net, options, err);
+    strata_build_options blank = options != NULL ? *options : (strata_build_options){0};
+    blank.blank = true;
+    strata_status status = strata_model_build(out, runtime, net, &blank, err);
     strata_net_free(net);
     if (status != STRATA_OK) {
         return status;
@@ -199,9 +210,60 @@ static strata_status take_missing(strata_model *model, const char *path, strata_
     return status;
 }
 
+/* Where nothing else says how pictures are prepared, the net's input line does: in words for a person. What sizes they
+ * come in still decides, so the model does not hold on to it. */
+static strata_status describe_preparation(strata_model *model, strata_error *err) {
+    const st_graph *graph = model->net->graph;
+    st_geometry geometry;
+    st_preparation preparation;
+    if (model->has_preparation || !graph->has_normalization) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_train_prepare(&geometry, &preparation, model, (strata_shape){0, 0, graph->input.c}, err));
+    st_train_take_preparation(model, &geometry, &preparation);
+    model->has_preparation = false;
+    return STRATA_OK;
+}
+
 strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
     ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
-    return take_missing(model, path, err);
+    ST_TRY(take_missing(model, path, err));
+    return describe_preparation(model, err);
+}
+
+/* The head of another net's weights stays only where its classes are these. */
+static bool names_are(const st_checkpoint_head *head, const char *const *classes, size_t count) {
+    bool same = head->class_count == 0 || classes == NULL || head->class_count == count;
+    for (size_t i = 0; same && classes != NULL && i < head->class_count; i++) {
+        same = strcmp(head->classes[i], classes[i]) == 0;
+    }
+    return same;
+}
+
+static strata_status adapt(st_text *replaced, strata_model *model, st_arena *arena, const char *path,
+                           const char *const *classes, size_t class_count, strata_error *err) {
+    st_checkpoint_head head = {0};
+    ST_TRY(st_checkpoint_head_read(&head, arena, path, err));
+    ST_TRY(st_checkpoint_adapt(model, names_are(&head, classes, class_count), replaced, path, err));
+    head.class_count = 0; /* the data's are taken */
+    head.has_preparation = head.has_preparation && !model->has_preparation;
+    return take_head(model, &head, err);
+}
+
+strata_status strata_model_adapt(char **replaced, strata_model *model, const char *path, const char *const *classes,
+                                 size_t class_count, strata_error *err) {
+    st_arena *arena = NULL;
+    st_text text = {0};
+    *replaced = NULL;
+    ST_TRY(st_arena_create(&arena, err));
+    st_text_add(&text, "%s", "");
+    strata_status status = adapt(&text, model, arena, path, classes, class_count, err);
+    st_arena_free(arena);
+    if (status != STRATA_OK) {
+        st_text_free(&text);
+        return status;
+    }
+    return st_text_finish(replaced, &text, err);
 }
 
 strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err) {
@@ -229,7 +291,7 @@ const char *strata_model_class(const strata_model *model, size_t index) {
 }
 
 const char *strata_model_preparation(const strata_model *model) {
-    return model->has_preparation ? model->preparation : "";
+    return model->preparation;
 }
 
 /* ---- inference -------------------------------------------------------------------------------------------------- */
@@ -255,19 +317,36 @@ static void to_probabilities(const strata_model *model, const st_real *logits, f
     }
 }
 
-strata_status strata_model_infer(strata_model *model, const uint8_t *images, size_t count, strata_shape shape,
-                                 float *out, strata_error *err) {
-    ST_FAIL_IF(count == 0, err, STRATA_INVALID, "there must be at least 1 picture, found 0");
+/* What pictures go through on their way to the model: one batch of them, brought to one size. */
+typedef struct fitting {
+    st_arena *arena;
+    st_geometry geometry;
+    strata_picture stage;
+    uint8_t *pixels; /* [batch][geometry.out] */
+} fitting;
+
+static strata_status fit_batch(fitting *with, const uint8_t *images, size_t count, strata_shape shape,
+                               strata_error *err) {
+    size_t from = (size_t)(shape.height * shape.width * shape.channels), to = st_geometry_bytes(&with->geometry);
+    strata_shape stage = st_geometry_stage(&with->geometry, shape);
+    for (size_t i = 0; i < count; i++) {
+        /* Lent: only read. */
+        const strata_picture picture = {.shape = shape, .pixels = (uint8_t *)(uintptr_t)(images + i * from)};
+        ST_TRY(st_fit_stage(&with->stage, &picture, &with->geometry, stage, err));
+        st_fit_centre(with->pixels + i * to, &with->stage, &with->geometry);
+    }
+    return STRATA_OK;
+}
+
+static strata_status infer_all(strata_model *model, fitting *with, const uint8_t *images, size_t count,
+                               strata_shape shape, float *out, strata_error *err) {
     st_model *core = model->core;
-    st_dims dims = {shape.height, shape.width, shape.channels};
-    const st_preparation stored = core->preparation;
-    st_preparation preparation;
-    ST_TRY(st_prepare_pictures(&preparation, core->graph, dims, &stored, err));
-    core->preparation = preparation;
-    size_t bytes = (size_t)(dims.h * dims.w * dims.c), done = 0, batch = (size_t)core->options.batch;
-    while (done < count) {
+    size_t bytes = (size_t)(shape.height * shape.width * shape.channels), batch = (size_t)core->options.batch;
+    ST_TRY(st_arena_alloc(&with->pixels, with->arena, batch, st_geometry_bytes(&with->geometry), err));
+    for (size_t done = 0; done < count;) {
         size_t n = count - done < batch ? count - done : batch;
-        st_feed feed = {.pixels = images + done * bytes, .n = (int64_t)n};
+        ST_TRY(fit_batch(with, images + done * bytes, n, shape, err));
+        st_feed feed = {.pixels = with->pixels, .n = (int64_t)n};
         st_model_infer(core, &feed);
         for (size_t i = 0; i < n; i++) {
             st_exec_output(core->infer, core->graph->main_output, (int64_t)i, core->scratch);
@@ -275,6 +354,21 @@ strata_status strata_model_infer(strata_model *model, const uint8_t *images, siz
         }
         done += n;
     }
-    core->preparation = stored;
     return STRATA_OK;
+}
+
+strata_status strata_model_infer(strata_model *model, const uint8_t *images, size_t count, strata_shape shape,
+                                 float *out, strata_error *err) {
+    ST_FAIL_IF(count == 0, err, STRATA_INVALID, "there must be at least 1 picture, found 0");
+    const st_preparation stored = model->core->preparation;
+    st_preparation preparation;
+    fitting with = {0};
+    ST_TRY(st_train_prepare(&with.geometry, &preparation, model, shape, err));
+    ST_TRY(st_arena_create(&with.arena, err));
+    model->core->preparation = preparation;
+    strata_status status = infer_all(model, &with, images, count, shape, out, err);
+    model->core->preparation = stored;
+    strata_picture_free(&with.stage);
+    st_arena_free(with.arena);
+    return status;
 }

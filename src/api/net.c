@@ -132,6 +132,8 @@ void strata_net_layer(const strata_net *net, size_t layer, strata_layer_info *ou
     const st_node *node = &net->graph->nodes[layer];
     *out = (strata_layer_info){.name = node->path,
                                .op = node->op->name,
+                               .kind = node->op->kind,
+                               .is_attached = (node->op->traits & ST_OP_IS_ATTACHED) != 0,
                                .text = node->text,
                                .output = {node->out.h, node->out.w, node->out.c},
                                .is_flat = node->is_flat,
@@ -155,6 +157,14 @@ void strata_net_layer(const strata_net *net, size_t layer, strata_layer_info *ou
             out->loss_weight = output->loss != NULL ? output->weight : 0;
         }
     }
+}
+
+size_t strata_net_knob_count(const strata_net *net) {
+    return (size_t)net->graph->knob_count;
+}
+
+void strata_net_knob(const strata_net *net, size_t knob, strata_knob *out) {
+    *out = net->graph->knobs[knob];
 }
 
 static strata_status copy_text(char **out, const char *bytes, strata_error *err) {

@@ -1,5 +1,7 @@
 /* include/strata.h, part 0: the runtime, and texts. */
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <zlib.h>
 #ifdef ST_WITH_JPEG
@@ -8,21 +10,39 @@
 #ifdef ST_WITH_PNG
 #include <spng.h>
 #endif
+#ifdef ST_WITH_WEBP
+#include <webp/decode.h>
+#endif
 
 #include "api/api.h"
 
 #define WORDS(x) #x
 #define TEXT(x) WORDS(x)
 
-const char *strata_built_with(void) {
-    return "zlib " ZLIB_VERSION
+/* Written once: the headers of libwebp do not say their version, the library does. */
+static char built_with[128] = "zlib " ZLIB_VERSION
 #ifdef ST_WITH_JPEG
-           ", libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)
+                              ", libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)
 #endif
 #ifdef ST_WITH_PNG
-               ", libspng " TEXT(SPNG_VERSION_MAJOR) "." TEXT(SPNG_VERSION_MINOR) "." TEXT(SPNG_VERSION_PATCH)
+                                  ", libspng " TEXT(SPNG_VERSION_MAJOR) "." TEXT(SPNG_VERSION_MINOR) "." TEXT(
+                                      SPNG_VERSION_PATCH)
 #endif
-                   ;
+    ;
+
+static void add_webp(void) {
+#ifdef ST_WITH_WEBP
+    unsigned version = (unsigned)WebPGetDecoderVersion();
+    size_t length = strlen(built_with);
+    (void)snprintf(built_with + length, sizeof built_with - length, ", libwebp %u.%u.%u", version >> 16 & 255,
+                   version >> 8 & 255, version & 255);
+#endif
+}
+
+const char *strata_built_with(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, add_webp);
+    return built_with;
 }
 
 strata_status strata_runtime_create(strata_runtime **out, const strata_options *options, strata_error *err) {

@@ -5,22 +5,11 @@
  * is the plan that training and inference use. Both give the same bits (tests/test_trace.c), but for inference with a
  * bias before a batch norm, where the folded shift is rounded once more. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 
-enum { BATCH_LIMIT = 1 << 20 };
-
 /* ---- the batch -------------------------------------------------------------------------------------------------- */
-
-static void print_dims(char out[128], const st_tensor *tensor) {
-    size_t length = 0;
-    (void)snprintf(out, 128, "%s", tensor->rank == 0 ? "one value" : "");
-    for (int d = 0; d < tensor->rank && length + 24 < 128; d++) {
-        length += (size_t)snprintf(out + length, 128 - length, d > 0 ? "x%" PRId64 : "%" PRId64, tensor->dims[d]);
-    }
-}
 
 static strata_status check_images(const st_weights *file, const st_tensor *images, st_dims input, strata_error *err) {
     if (images == NULL) {
@@ -33,8 +22,8 @@ static strata_status check_images(const st_weights *file, const st_tensor *image
                             "tensor 'images': found %s, expected F32, already normalised",
                             st_stored_name(images->stored));
     }
-    char found[128];
-    print_dims(found, images);
+    char found[ST_TENSOR_DIMS_TEXT];
+    st_tensor_dims(found, images->rank, images->dims);
     if (images->rank != 4 || images->dims[1] != input.c || images->dims[2] != input.h || images->dims[3] != input.w) {
         strata_status status = st_fail_file(err, STRATA_SHAPE, file->file.path,
                                             "tensor 'images' is %s, the net takes Nx%" PRId64 "x%" PRId64 "x%" PRId64,
@@ -44,9 +33,10 @@ static strata_status check_images(const st_weights *file, const st_tensor *image
         }
         return status;
     }
-    if (images->dims[0] < 1 || images->dims[0] > BATCH_LIMIT) {
+    if (images->dims[0] < 1 || images->dims[0] > ST_API_BATCH_LIMIT) {
         return st_fail_file(err, STRATA_SHAPE, file->file.path,
-                            "tensor 'images' has %" PRId64 " images, expected 1 to %d", images->dims[0], BATCH_LIMIT);
+                            "tensor 'images' has %" PRId64 " images, expected 1 to %d", images->dims[0],
+                            ST_API_BATCH_LIMIT);
     }
     return STRATA_OK;
 }
@@ -55,8 +45,8 @@ static strata_status check_labels(const st_weights *file, const st_tensor *label
     if (labels == NULL) {
         return STRATA_OK;
     }
-    char found[128];
-    print_dims(found, labels);
+    char found[ST_TENSOR_DIMS_TEXT];
+    st_tensor_dims(found, labels->rank, labels->dims);
     if (labels->rank != 1 || labels->dims[0] != count) {
         return st_fail_file(err, STRATA_SHAPE, file->file.path,
                             "tensor 'labels' is %s, expected one for each of the %" PRId64 " images", found, count);
@@ -112,17 +102,17 @@ static bool has_output(const st_graph *graph, int output, const strata_trace_opt
     return options->train || !graph->outputs[output].is_train_only;
 }
 
-/* The losses that a run adds up: all of a training's, the main output's in inference. */
+/* The losses that a run adds up. */
 static bool has_loss(const st_graph *graph, int output, const strata_trace_options *options) {
-    return graph->outputs[output].loss != NULL && (options->train || output == graph->main_output);
+    return graph->outputs[output].loss != NULL && has_output(graph, output, options);
 }
 
 strata_status strata_trace_memory(strata_memory *out, const strata_runtime *runtime, const strata_net *net,
                                   int64_t count, const strata_trace_options *options, strata_error *err) {
     const strata_trace_options standard = {0};
     *out = (strata_memory){0};
-    ST_FAIL_IF(count < 1 || count > BATCH_LIMIT, err, STRATA_INVALID, "images must be from 1 to %d, found %" PRId64,
-               BATCH_LIMIT, count);
+    ST_FAIL_IF(count < 1 || count > ST_API_BATCH_LIMIT, err, STRATA_INVALID,
+               "images must be from 1 to %d, found %" PRId64, ST_API_BATCH_LIMIT, count);
     st_model_options core = model_options(count, options != NULL ? options : &standard);
     st_dims input = net->graph->input;
     size_t image = 0, bytes = 0;

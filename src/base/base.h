@@ -75,6 +75,7 @@ typedef struct st_system {
     ssize_t (*read)(int file, void *bytes, size_t count);
     ssize_t (*pread)(int file, void *bytes, size_t count, int64_t offset);
     ssize_t (*write)(int file, const void *bytes, size_t count);
+    ssize_t (*pwrite)(int file, const void *bytes, size_t count, int64_t offset);
     int (*fsync)(int file);
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
@@ -195,7 +196,8 @@ typedef enum st_stream {
     ST_STREAM_DROPOUT,
     ST_STREAM_HOLD_OUT,
     ST_STREAM_TEST,
-    ST_STREAM_AUGMENT
+    ST_STREAM_AUGMENT,
+    ST_STREAM_MIX
 } st_stream;
 uint64_t st_rng_stream(st_stream purpose, uint64_t number);
 uint64_t st_rng_stream_name(st_stream purpose, const char *name);      /* number = hash of the name */

@@ -1,5 +1,5 @@
 /* Mathematics with the same bits on every machine: only IEEE additions, multiplications, divisions and square roots in
- * double, in the written order, never fused. About 1 ULP (tests/test_base.c measures it). Argument reduction after Cody
+ * double, in the written order, never fused. About 1 ULP (tests/test_math.c measures it). Argument reduction after Cody
  * and Waite 1980; double-double arithmetic after Dekker 1971. Not fast: the kernels have vector versions of their own.
  */
 #include "base/base.h"

@@ -37,6 +37,10 @@ static ssize_t system_pread(int file, void *bytes, size_t count, int64_t offset)
     return pread(file, bytes, count, (off_t)offset);
 }
 
+static ssize_t system_pwrite(int file, const void *bytes, size_t count, int64_t offset) {
+    return pwrite(file, bytes, count, (off_t)offset);
+}
+
 st_system st_sys = {
     .allocate = system_allocate,
     .release = system_release,
@@ -44,6 +48,7 @@ st_system st_sys = {
     .read = read,
     .pread = system_pread,
     .write = write,
+    .pwrite = system_pwrite,
     .fsync = fsync,
     .rename = rename,
     .unlink = unlink,

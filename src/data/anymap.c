@@ -92,18 +92,21 @@ static strata_status read_raw(anymap *from, uint8_t *pixels, size_t count, strat
     return STRATA_OK;
 }
 
-static strata_status decode(strata_picture *out, const unsigned char *bytes, size_t length, const char *path,
+static strata_status decode(strata_picture *out, st_picture_about *about, const st_picture_file *from,
                             strata_error *err) {
-    anymap from = {.file = path, .bytes = bytes, .length = length};
+    anymap map = {.file = from->path, .bytes = from->bytes, .length = from->length};
     strata_shape shape = {0, 0, 0};
-    ST_TRY(read_head(&from, &shape, err));
+    ST_TRY(read_head(&map, &shape, err));
+    about->shape = shape;
+    about->bits = map.maximum > 255 ? 16 : 8;
+    about->is_grey = shape.channels == 1;
     size_t count = (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
-    if (count > length) { /* every value takes a byte at least: seen before memory is asked for */
-        return st_fail_file(err, STRATA_FORMAT, path, "cut: holds %zu bytes, its header promises at least %zu", length,
-                            count);
+    if (count > from->length) { /* every value takes a byte at least: seen before memory is asked for */
+        return st_fail_file(err, STRATA_FORMAT, from->path, "cut: holds %zu bytes, its header promises at least %zu",
+                            from->length, count);
     }
     ST_TRY(st_picture_room(out, shape, err));
-    return from.is_plain ? read_plain(&from, out->pixels, count, err) : read_raw(&from, out->pixels, count, err);
+    return map.is_plain ? read_plain(&map, out->pixels, count, err) : read_raw(&map, out->pixels, count, err);
 }
 
 static bool is_anymap(const unsigned char *bytes, size_t length) {

@@ -56,21 +56,19 @@ static const st_file *find_row(const rows *from, size_t index, size_t *row) {
     return &from->files[file];
 }
 
-static strata_status read_rows(const st_part_source *source, size_t index, size_t count, uint8_t *pixels,
-                               strata_error *err) {
+static strata_status read_row(const st_part_source *source, size_t index, st_reader *with, strata_error *err) {
     const rows *from = source->state;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t planes[PICTURE];
-        size_t row = 0;
-        const st_file *file = find_row(from, index + i, &row);
-        uint64_t place = (uint64_t)row * from->row_bytes + (from->row_bytes - PICTURE);
-        ST_TRY(st_file_at(file, planes, sizeof planes, place, err));
-        for (size_t p = 0; p < PLANE; p++) {
-            pixels[3 * p] = planes[p];
-            pixels[3 * p + 1] = planes[PLANE + p];
-            pixels[3 * p + 2] = planes[2 * PLANE + p];
-        }
-        pixels += PICTURE;
+    uint8_t planes[PICTURE];
+    size_t row = 0;
+    const st_file *file = find_row(from, index, &row);
+    uint64_t place = (uint64_t)row * from->row_bytes + (from->row_bytes - PICTURE);
+    ST_TRY(st_file_at(file, planes, sizeof planes, place, err));
+    ST_TRY(st_picture_room(&with->picture, source->shape, err));
+    uint8_t *pixels = with->picture.pixels;
+    for (size_t p = 0; p < PLANE; p++) {
+        pixels[3 * p] = planes[p];
+        pixels[3 * p + 1] = planes[PLANE + p];
+        pixels[3 * p + 2] = planes[2 * PLANE + p];
     }
     return STRATA_OK;
 }
@@ -93,7 +91,7 @@ static void close_rows(st_part_source *source) {
     }
 }
 
-static const st_source_calls calls = {.read = read_rows, .name = name_row, .close = close_rows};
+static const st_source_calls calls = {.read = read_row, .name = name_row, .close = close_rows};
 
 /* ---- opening ---- */
 
@@ -167,7 +165,7 @@ static strata_status open_part(st_part_source *out, const struct form *form, con
     uint8_t *room = NULL;
     ST_TRY(st_arena_alloc(&own, arena, 1, sizeof *own, err));
     own->row_bytes = PICTURE + form->label_bytes;
-    *out = (st_part_source){.calls = &calls, .state = own, .shape = {SIDE, SIDE, 3}, .picture_bytes = PICTURE};
+    *out = (st_part_source){.calls = &calls, .state = own, .shape = {SIDE, SIDE, 3}};
     size_t all = 0, done = 0;
     for (size_t i = 0; i < count; i++) {
         ST_TRY(open_file(own, folder, names[i], err));

@@ -25,8 +25,8 @@ typedef struct part {
 struct strata_dataset {
     st_arena *arena;
     const char *name, *kind;
-    strata_shape shape;
-    size_t picture_bytes;
+    strata_shape shape; /* height and width 0: pictures differ in size */
+    st_stages *stages;
     size_t class_count;
     const char **classes;
     bool was_held_out;
@@ -53,7 +53,7 @@ static strata_status find_place(char out[256], const st_data_known **known, cons
     struct stat about;
     size_t length = strlen(path);
     *known = strchr(path, '/') == NULL ? st_data_known_find(path) : NULL;
-    if (stat(path, &about) == 0) {
+    if (stat(path, &about) == 0 || st_data_file_length(path) < length) {
         if (length >= 256) {
             return st_fail_file(err, STRATA_INVALID, path, "the path has %zu bytes, at most 255 are served", length);
         }
@@ -68,10 +68,11 @@ static strata_status find_place(char out[256], const st_data_known **known, cons
 
 /* The last part of the folder's path, of a file's folder. */
 static strata_status find_name(strata_dataset *data, const char *place, strata_error *err) {
-    char real[PATH_MAX];
+    char real[PATH_MAX], file[256];
     struct stat about;
     char *copy = NULL;
-    if (realpath(place, real) == NULL) {
+    (void)snprintf(file, sizeof file, "%.*s", (int)st_data_file_length(place), place);
+    if (realpath(file, real) == NULL) {
         return st_fail_file(err, STRATA_IO, place, "the path cannot be followed");
     }
     if (stat(real, &about) == 0 && !S_ISDIR(about.st_mode) && strrchr(real, '/') != NULL) {
@@ -178,16 +179,16 @@ static strata_status settle_shape(strata_dataset *data, strata_error *err) {
         }
         first = first == NULL ? source : first;
         strata_shape a = first->shape, b = source->shape;
-        if (a.height != b.height || a.width != b.width || a.channels != b.channels) {
-            return st_fail_file(err, STRATA_SHAPE, source->path,
-                                "pictures of %lldx%lldx%lld, those of %s are %lldx%lldx%lld", (long long)b.height,
-                                (long long)b.width, (long long)b.channels, first->path, (long long)a.height,
-                                (long long)a.width, (long long)a.channels);
+        if (source == first) {
+            data->shape = a;
+        } else if (a.channels != b.channels) {
+            return st_fail_file(err, STRATA_SHAPE, source->path, "pictures of %lld channels, those of %s have %lld",
+                                (long long)b.channels, first->path, (long long)a.channels);
+        } else if (a.height != b.height || a.width != b.width) {
+            data->shape.height = data->shape.width = 0;
         }
     }
     ST_FAIL_IF(first == NULL, err, STRATA_MISSING, "no pictures were found");
-    data->shape = first->shape;
-    data->picture_bytes = first->picture_bytes;
     return STRATA_OK;
 }
 
@@ -385,6 +386,7 @@ static strata_status open_place(strata_dataset *data, const char *path, const st
     }
     ST_TRY(kind->open(&data->found, data->arena, place, err));
     data->kind = data->found.text;
+    ST_TRY(st_stages_create(&data->stages, err));
     ST_TRY(settle_shape(data, err));
     ST_TRY(settle_classes(data, known, err));
     ST_TRY(settle_parts(data, options, err));
@@ -425,6 +427,7 @@ void strata_dataset_free(strata_dataset *data) {
                 source->calls->close(source);
             }
         }
+        st_stages_free(data->stages);
         st_arena_free(data->arena);
     }
 }
@@ -441,6 +444,10 @@ const char *strata_dataset_kind(const strata_dataset *data) {
 
 size_t strata_dataset_count(const strata_dataset *data, strata_part which) {
     return which >= 0 && which < STRATA_PART_COUNT ? data->parts[which].count : 0;
+}
+
+bool st_data_is_numbered(const strata_dataset *data) {
+    return data->found.classes == NULL || data->found.is_numbered;
 }
 
 bool strata_dataset_was_held_out(const strata_dataset *data) {
@@ -507,46 +514,76 @@ void st_data_fingerprint(const strata_dataset *data, char out[65]) {
     st_sha256_end(&sha, out);
 }
 
-size_t st_data_picture_bytes(const strata_dataset *data) {
-    return data->picture_bytes;
+const char *st_data_place(const strata_dataset *data, strata_part which) {
+    return data->parts[which].source->path;
 }
 
 /* ---- reading ---- */
 
-strata_status st_data_gather(const strata_dataset *data, strata_part which, const uint32_t *order, size_t first,
-                             size_t count, uint8_t *pixels, int32_t *labels, strata_error *err) {
-    const part *from = &data->parts[which];
-    size_t done = 0;
-    while (done < count) {
-        size_t run = 0, start = 0; /* pictures that follow each other in the file are read at once */
-        for (; done + run < count; run++) {
-            size_t index = order != NULL ? order[first + done + run] : first + done + run;
-            ST_FAIL_IF(index >= from->count, err, STRATA_INVALID, "there is no picture %zu, the part has %zu", index,
-                       from->count);
-            index = from->indexes != NULL ? from->indexes[index] : index;
-            start = run == 0 ? index : start;
-            if (index != start + run) {
-                break;
-            }
-            if (labels != NULL) {
-                labels[done + run] = from->source->labels[index];
-            }
-        }
-        ST_TRY(from->source->calls->read(from->source, start, run, pixels + done * data->picture_bytes, err));
-        done += run;
+static size_t source_index(const part *of, size_t index) {
+    return of->indexes != NULL ? of->indexes[index] : index;
+}
+
+st_stages *st_data_stages(const strata_dataset *data) {
+    return data->stages;
+}
+
+int32_t st_data_label(const strata_dataset *data, strata_part which, size_t index) {
+    return (int32_t)label_at(&data->parts[which], index);
+}
+
+bool st_data_is_encoded(const strata_dataset *data, strata_part which) {
+    return data->parts[which].source->is_encoded;
+}
+
+st_picture_about st_data_about(const strata_dataset *data, strata_part which, size_t index) {
+    const part *of = &data->parts[which];
+    const st_picture_about *about =
+        of->source->calls->about != NULL ? of->source->calls->about(of->source, source_index(of, index)) : NULL;
+    return about != NULL ? *about : (st_picture_about){.shape = of->source->shape, .bits = 8};
+}
+
+strata_status st_data_read(const strata_dataset *data, strata_part which, size_t index, st_reader *with,
+                           strata_error *err) {
+    const part *of = &data->parts[which];
+    ST_FAIL_IF(index >= of->count, err, STRATA_INVALID, "there is no picture %zu, the part has %zu", index, of->count);
+    return of->source->calls->read(of->source, source_index(of, index), with, err);
+}
+
+strata_status strata_dataset_picture(strata_picture *out, const strata_dataset *data, strata_part which, size_t index,
+                                     int *label, strata_error *err) {
+    size_t count = strata_dataset_count(data, which);
+    st_reader with = {.picture = *out};
+    *label = 0;
+    *out = (strata_picture){0};
+    strata_status status = STRATA_OK;
+    if (index >= count) {
+        status = st_fail(err, STRATA_INVALID, "there is no picture %zu, the part has %zu", index, count);
+    } else {
+        status = st_data_read(data, which, index, &with, err);
+        *label = (int)st_data_label(data, which, index);
     }
-    return STRATA_OK;
+    if (status == STRATA_OK) {
+        *out = with.picture;
+        with.picture = (strata_picture){0};
+    }
+    st_reader_free(&with);
+    return status;
 }
 
 strata_status strata_dataset_read(const strata_dataset *data, strata_part which, size_t index, uint8_t *pixels,
                                   int *label, strata_error *err) {
-    int32_t found = 0;
+    st_geometry as_is = {.fit = ST_FIT_PAD, .out = data->shape};
+    st_reader with = {0};
     size_t count = strata_dataset_count(data, which);
     *label = 0;
     ST_FAIL_IF(index >= count, err, STRATA_INVALID, "there is no picture %zu, the part has %zu", index, count);
-    ST_TRY(st_data_gather(data, which, NULL, index, 1, pixels, &found, err));
-    *label = (int)found;
-    return STRATA_OK;
+    ST_FAIL_IF(data->shape.height == 0, err, STRATA_SHAPE,
+               "pictures of %s differ in size: strata_dataset_picture gives them", data->name);
+    strata_status status = st_data_fitted(data, which, index, &as_is, &with, pixels, err);
+    st_reader_free(&with);
+    *label = status == STRATA_OK ? (int)st_data_label(data, which, index) : 0;
+    return status;
 }
 
 void st_data_order(uint32_t *order, size_t count, uint64_t seed, uint64_t epoch) {

@@ -1,5 +1,5 @@
-/* One picture from a file: a portable anymap, a JPEG or a PNG, which is seen from the content; or one picture of an IDX
- * file or a data set, "FILE:k". */
+/* One picture from a file: a portable anymap, a JPEG, a PNG or a WebP, which is seen from the content; or one picture
+ * of an IDX file or a data set, "FILE:k". What a decoder left lying on its side is set upright here. */
 #include "data/data.h"
 
 #include <limits.h>
@@ -44,7 +44,8 @@ void strata_picture_free(strata_picture *picture) {
 
 /* ---- what a file is, by its first bytes ---- */
 
-static const st_decoder *const decoders[] = {&st_decoder_anymap, &st_decoder_jpeg, &st_decoder_png};
+static const st_decoder *const decoders[] = {&st_decoder_anymap, &st_decoder_jpeg, &st_decoder_png, &st_decoder_webp};
+#define EXPECTED "JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6)"
 
 /* Kinds that are not read, for the message. */
 static const struct other {
@@ -56,7 +57,6 @@ static const struct other {
     {"P1", "PBM (black and white)", 2, 0},
     {"P4", "PBM (black and white)", 2, 0},
     {"P7", "PAM", 2, 0},
-    {"WEBP", "WebP", 4, 8},
     {"II*\0", "TIFF", 4, 0},
     {"MM\0*", "TIFF", 4, 0},
     {"ftypavif", "AVIF", 8, 4},
@@ -86,30 +86,41 @@ bool st_picture_is(const unsigned char *bytes, size_t length) {
     return find_decoder(bytes, length) != NULL || find_other(bytes, length) != NULL;
 }
 
-strata_status st_picture_decode(strata_picture *out, const unsigned char *bytes, size_t length, const char *path,
-                                strata_error *err) {
-    const st_decoder *decoder = find_decoder(bytes, length);
+static strata_status refuse(const unsigned char *bytes, size_t length, const char *path, strata_error *err) {
     const struct other *other = find_other(bytes, length);
-    if (decoder != NULL && decoder->decode != NULL) {
-        return decoder->decode(out, bytes, length, path, err);
+    if (other == NULL) {
+        return st_fail_file(err, STRATA_UNSUPPORTED, path,
+                            "no picture: expected " EXPECTED ", or an IDX file with the number of a picture");
     }
-    if (decoder != NULL) {
-        st_fail_file(err, STRATA_UNSUPPORTED, path,
-                     "a %s picture, and this build cannot read it: it was made without %s", decoder->name,
-                     decoder->lacking);
-        st_error_hint(err, "install the library's development files and build again");
-        return STRATA_UNSUPPORTED;
+    st_fail_file(err, STRATA_UNSUPPORTED, path, "a %s picture, expected " EXPECTED, other->name);
+    st_error_hint(err, "convert it, for example with ImageMagick: convert %s picture.png", path);
+    return STRATA_UNSUPPORTED;
+}
+
+static strata_status refuse_kind(const st_decoder *decoder, const char *path, strata_error *err) {
+    st_fail_file(err, STRATA_UNSUPPORTED, path, "a %s picture, and this build cannot read it: it was made without %s",
+                 decoder->name, decoder->lacking);
+    st_error_hint(err, "install the library's development files and build again");
+    return STRATA_UNSUPPORTED;
+}
+
+strata_status st_picture_decode(strata_picture *out, st_picture_about *about, const unsigned char *bytes, size_t length,
+                                int64_t least_side, const char *path, strata_error *err) {
+    const st_decoder *decoder = find_decoder(bytes, length);
+    st_picture_about found = {.kind = decoder != NULL ? decoder->name : NULL};
+    st_picture_file from = {.bytes = bytes, .length = length, .path = path, .least_side = least_side};
+    strata_status status = decoder == NULL           ? refuse(bytes, length, path, err)
+                           : decoder->decode == NULL ? refuse_kind(decoder, path, err)
+                                                     : decoder->decode(out, &found, &from, err);
+    if (found.orientation >= ST_ORIENTATION_LYING) {
+        int64_t height = found.shape.height;
+        found.shape.height = found.shape.width;
+        found.shape.width = height;
     }
-    if (other != NULL) {
-        st_fail_file(err, STRATA_UNSUPPORTED, path, "a %s picture, expected JPEG, PNG, PGM or PPM (P2, P3, P5, P6)",
-                     other->name);
-        st_error_hint(err, "convert it, for example with ImageMagick: convert %s picture.png", path);
-        return STRATA_UNSUPPORTED;
+    if (about != NULL) {
+        *about = found;
     }
-    return st_fail_file(
-        err, STRATA_UNSUPPORTED, path,
-        "no picture: expected JPEG, PNG, PGM or PPM (P2, P3, P5, P6), or an IDX file with the number of "
-        "a picture");
+    return status == STRATA_OK ? st_picture_upright(out, found.orientation, err) : status;
 }
 
 static strata_status open_file(strata_picture *out, st_arena *arena, const char *path, strata_error *err) {
@@ -119,7 +130,7 @@ static strata_status open_file(strata_picture *out, st_arena *arena, const char 
         return st_fail_file(err, STRATA_INVALID, path, "an IDX file holds many pictures: say which, as in %s:0", path);
     }
     ST_TRY(st_file_read(&bytes, &length, arena, path, MOST_FILE_BYTES, err));
-    strata_status status = st_picture_decode(out, (const unsigned char *)bytes, length, path, err);
+    strata_status status = st_picture_decode(out, NULL, (const unsigned char *)bytes, length, 0, path, err);
     if (status != STRATA_OK) {
         strata_picture_free(out);
     }

@@ -27,9 +27,9 @@ void st_pictures_close(st_pictures *pictures) {
 
 /* ---- as a part ---- */
 
-static strata_status read_rows(const st_part_source *source, size_t index, size_t count, uint8_t *pixels,
-                               strata_error *err) {
-    return st_pictures_read(source->state, index, count, pixels, err);
+static strata_status read_row(const st_part_source *source, size_t index, st_reader *with, strata_error *err) {
+    ST_TRY(st_picture_room(&with->picture, source->shape, err));
+    return st_pictures_read(source->state, index, 1, with->picture.pixels, err);
 }
 
 static void name_row(const st_part_source *source, size_t index, char out[ST_DATA_NAME_BYTES]) {
@@ -43,7 +43,7 @@ static void close_rows(st_part_source *source) {
 }
 
 strata_status st_pictures_source(st_part_source *out, st_pictures *pictures, st_arena *arena, strata_error *err) {
-    static const st_source_calls calls = {.read = read_rows, .name = name_row, .close = close_rows};
+    static const st_source_calls calls = {.read = read_row, .name = name_row, .close = close_rows};
     st_pictures *own = NULL;
     strata_status status = st_arena_alloc(&own, arena, 1, sizeof *own, err);
     if (status != STRATA_OK) {
@@ -56,7 +56,6 @@ strata_status st_pictures_source(st_part_source *out, st_pictures *pictures, st_
     out->state = own;
     out->count = own->count;
     out->shape = own->shape;
-    out->picture_bytes = own->picture_bytes;
     out->path = own->file.path;
     return STRATA_OK;
 }

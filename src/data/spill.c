@@ -151,6 +151,33 @@ strata_status st_spill_at(const st_spill *spill, void *bytes, size_t count, uint
     return st_file_at(&file, bytes, count, offset, err);
 }
 
+bool st_spill_reserve(st_spill *spill, uint64_t bytes) {
+    if (spill->descriptor < 0 && bytes > spill->capacity) {
+        return false;
+    }
+    spill->length = bytes;
+    return true;
+}
+
+bool st_spill_put(const st_spill *spill, const void *bytes, size_t count, uint64_t offset) {
+    const unsigned char *from = bytes;
+    if (spill->descriptor < 0) {
+        memcpy(spill->memory + offset, bytes, count);
+        return true;
+    }
+    while (count > 0) {
+        ssize_t put = st_sys.pwrite(spill->descriptor, from, count, (int64_t)offset);
+        if (put > 0) {
+            from += put;
+            offset += (uint64_t)put;
+            count -= (size_t)put;
+        } else if (put == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void st_spill_free(st_spill *spill) {
     if (spill->descriptor >= 0) {
         st_sys.close(spill->descriptor);

@@ -11,6 +11,7 @@ struct st_exec {
     st_model *model;
     const st_plan *plan;
     unsigned char *arena, *thread_scratch;
+    unsigned char *carried; /* what is left of it for the steps to come, while calls are made */
     size_t thread_bytes;
     st_call *forward, *backward; /* [steps] */
     st_view *dresidual;          /* [steps] */
@@ -108,6 +109,10 @@ static strata_status fill_call(st_exec *exec, int s, strata_error *err) {
         din[k].data = step->runs_backward && step->din_needed[k] ? din[k].data : NULL;
     }
     call->kept = exec->arena + step->kept.offset;
+    if (step->needs.carried_bytes > 0) {
+        call->carried = exec->carried;
+        exec->carried += st_model_align(step->needs.carried_bytes);
+    }
     call->shared = exec->arena + step->shared_forward.offset;
     if (step->output >= 0) {
         call->losses = exec->losses[step->output];
@@ -172,6 +177,7 @@ strata_status st_exec_create(st_exec **out, st_model *model, const st_plan *plan
                       .plan = plan,
                       .arena = memory->arena,
                       .thread_scratch = memory->thread_scratch,
+                      .carried = memory->carried,
                       .thread_bytes = memory->thread_bytes};
     ST_TRY(allocate(exec, err));
     for (int i = 0; i < plan->graph->node_count; i++) {
@@ -197,12 +203,42 @@ static int64_t image_items(const st_exec *exec) {
     return (exec->run.n + images - 1) / images;
 }
 
+/* Of one image, or of a block of images in lanes. */
+static void swap_red_and_blue(st_real *pixels, int64_t count, int64_t lanes) {
+    for (int64_t i = 0; i < count; i++, pixels += 3 * lanes) {
+        for (int64_t lane = 0; lane < lanes; lane++) {
+            st_real kept = pixels[lane];
+            pixels[lane] = pixels[2 * lanes + lane];
+            pixels[2 * lanes + lane] = kept;
+        }
+    }
+}
+
+/* Images first .. first + count - 1 from rows of their own; lanes beyond them are zeros. */
+static void take_rows(const st_exec *exec, st_real *out, int64_t first, int64_t count) {
+    int64_t lanes = block_images(exec), numbers = exec->input.dims.h * exec->input.dims.w * exec->input.dims.c;
+    const st_real *const *rows = exec->feed.rows + first;
+    if (lanes == 1) {
+        memcpy(out, rows[0], (size_t)numbers * sizeof *out);
+        return;
+    }
+    for (int64_t i = 0; i < lanes; i++) {
+        for (int64_t at = 0; at < numbers; at++) {
+            out[at * lanes + i] = i < count ? rows[i][at] : (st_real)0;
+        }
+    }
+}
+
 static void take_pictures(const st_exec *exec, int64_t item) {
     const st_preparation *preparation = &exec->model->preparation;
     int64_t per_item = block_images(exec), first = item * per_item;
     int64_t count = exec->run.n - first < per_item ? exec->run.n - first : per_item;
     st_dims to = exec->input.dims;
     st_real *out = (st_real *)exec->input.data + item * st_view_image_stride(&exec->input);
+    if (exec->feed.rows != NULL) {
+        take_rows(exec, out, first, count);
+        return;
+    }
     if (exec->feed.values != NULL) {
         const st_real *in = exec->feed.values + first * to.h * to.w * to.c;
         for (int64_t pixel = 0; pixel < to.h * to.w; pixel++) {
@@ -217,8 +253,9 @@ static void take_pictures(const st_exec *exec, int64_t item) {
     }
     st_real scale[4], shift[4];
     for (int64_t c = 0; c < to.c; c++) {
-        scale[c] = (st_real)(1.0 / (255.0 * preparation->deviation[c]));
-        shift[c] = (st_real)(-preparation->mean[c] / preparation->deviation[c]);
+        int64_t at = preparation->is_bgr ? 2 - c : c;
+        scale[c] = (st_real)(1.0 / (preparation->range * preparation->deviation[at]));
+        shift[c] = (st_real)(-preparation->mean[at] / preparation->deviation[at]);
     }
     st_pixels pixels = {.in = exec->feed.pixels,
                         .n = exec->run.n,
@@ -231,6 +268,9 @@ static void take_pictures(const st_exec *exec, int64_t item) {
                         .shift = shift,
                         .out = exec->input.data};
     exec->model->kernels->pixels(&pixels, item);
+    if (preparation->is_bgr) {
+        swap_red_and_blue(out, to.h * to.w, per_item);
+    }
 }
 
 static void clear_gradient(const st_exec *exec, int value, int64_t item) {
@@ -356,16 +396,36 @@ static void run_thread(void *arg, int thread) {
     }
 }
 
+/* Every step behind a cut needs its value, so the tasks before the first of them are all that it needs. */
+static int tasks_until(const st_plan *plan, int node) {
+    int count = 0;
+    for (; count < plan->forward_task_count; count++) {
+        const st_task *task = &plan->tasks[count];
+        if (task->kind == ST_TASK_FORWARD &&
+            (plan->steps[task->step].output >= 0 || plan->steps[task->step].value > node)) {
+            break;
+        }
+    }
+    return count;
+}
+
 void st_exec_run(st_exec *exec, const st_feed *feed) {
     exec->feed = *feed;
     exec->run = (st_run){.n = feed->n,
                          .mode = exec->plan->options.as_inference ? ST_MODE_INFER : exec->plan->options.mode,
                          .seed = exec->model->options.seed,
                          .step = feed->step,
+                         .first = feed->first,
+                         .total = feed->total,
                          .labels = feed->labels,
+                         .other_labels = feed->other_labels,
+                         .shares = feed->shares,
                          .label_smoothing = feed->label_smoothing,
                          .is_trace = feed->is_trace};
     exec->task_count = feed->forward_only ? exec->plan->forward_task_count : exec->plan->task_count;
+    if (feed->until > 0) {
+        exec->task_count = tasks_until(exec->plan, feed->until);
+    }
     /* Loss steps stand at the end of a plan for inference: without labels they are left out. */
     while (feed->labels == NULL && exec->task_count > 0 &&
            exec->plan->tasks[exec->task_count - 1].kind == ST_TASK_FORWARD &&
@@ -410,6 +470,21 @@ void st_exec_value(const st_exec *exec, int node, int64_t image, st_real *out) {
     for (int64_t c = 0; c < view.dims.c; c++) {
         for (int64_t pixel = 0; pixel < view.dims.h * view.dims.w; pixel++) {
             *out++ = element(&view, image, pixel, c);
+        }
+    }
+}
+
+void st_exec_row(const st_exec *exec, int node, int64_t image, st_real *out) {
+    st_view view = view_of(exec, exec->plan->alias[node], false);
+    int64_t pixels = view.dims.h * view.dims.w, c = view.dims.c;
+    if (view.layout == ST_LAYOUT_NHWC && view.pixel_stride == c) {
+        memcpy(out, (const st_real *)view.data + image * st_view_image_stride(&view),
+               (size_t)(pixels * c) * sizeof *out);
+        return;
+    }
+    for (int64_t pixel = 0; pixel < pixels; pixel++) {
+        for (int64_t i = 0; i < c; i++) {
+            *out++ = element(&view, image, pixel, i);
         }
     }
 }

@@ -53,6 +53,10 @@ typedef struct st_tensor {
     uint64_t offset;     /* of the first byte in the file (reading only) */
 } st_tensor;
 
+/* "64x3x7x7", or "one value". */
+enum { ST_TENSOR_DIMS_TEXT = ST_TENSOR_RANK_MAX * 21 + 1 };
+void st_tensor_dims(char out[ST_TENSOR_DIMS_TEXT], int rank, const int64_t *dims);
+
 /* A name and a text: one line of a file's metadata. */
 typedef struct st_pair {
     const char *name;

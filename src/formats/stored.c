@@ -1,5 +1,7 @@
 /* The types that files store values in, and the way from there to st_real and back. Little-endian, whatever the
  * machine. f16 is IEEE 754 binary16; bf16 is the upper half of a binary32. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "formats/formats.h"
@@ -23,6 +25,15 @@ size_t st_stored_size(st_stored stored) {
 
 const char *st_stored_name(st_stored stored) {
     return stored_types[stored].name;
+}
+
+void st_tensor_dims(char out[ST_TENSOR_DIMS_TEXT], int rank, const int64_t *dims) {
+    size_t length = 0;
+    (void)snprintf(out, ST_TENSOR_DIMS_TEXT, "%s", rank == 0 ? "one value" : "");
+    for (int d = 0; d < rank; d++) {
+        length +=
+            (size_t)snprintf(out + length, ST_TENSOR_DIMS_TEXT - length, d > 0 ? "x%" PRId64 : "%" PRId64, dims[d]);
+    }
 }
 
 static float float_of(uint32_t bits) {

@@ -48,7 +48,8 @@ struct st_frame {
 typedef struct st_knob {
     const char *name;
     st_place place;
-    const st_expr *expr;
+    const st_expr *expr, *standard; /* what counts, and what the file says */
+    const char *comment;
     st_value value;
     enum { ST_KNOB_NEW, ST_KNOB_OPEN, ST_KNOB_DONE } state;
 } st_knob;
@@ -112,6 +113,8 @@ void st_build_nearest(const st_build *b, const char *name, const char *const *ca
 /* ---- value.c ---- */
 
 strata_status st_build_knobs(st_build *b, const char *settings);
+/* As whoever looks at the net sees them. */
+strata_status st_build_list_knobs(st_graph *graph, const st_build *b);
 /* frame NULL: the network; knobs only. A lone unknown name is a WORD. */
 strata_status st_build_value(st_value *out, st_build *b, const st_frame *frame, const st_expr *expr);
 strata_status st_build_condition(bool *out, st_build *b, const st_frame *frame, const st_expr *expr);

@@ -119,6 +119,7 @@ static strata_status apply_freezes(st_build *b, const char *more) {
 static void read_normalization(st_graph *graph) {
     const st_input_params *params = graph->nodes[0].params;
     graph->input = graph->nodes[0].out;
+    graph->input_line = params;
     graph->has_normalization = params->mean.count > 0 || params->std.count > 0;
     for (int i = 0; i < (int)ST_COUNT_OF(graph->mean); i++) {
         int mean = params->mean.count == 1 ? 0 : i, std = params->std.count == 1 ? 0 : i;
@@ -138,6 +139,7 @@ static strata_status finish(const st_graph **out, st_build *b, int main_output) 
                         .output_count = b->output_count,
                         .main_output = main_output};
     read_normalization(graph);
+    ST_TRY(st_build_list_knobs(graph, b));
     *out = graph;
     return STRATA_OK;
 }

@@ -45,11 +45,14 @@ typedef struct st_output {
 
 typedef struct st_graph {
     const char *name, *description;
+    const strata_knob *knobs;
+    int knob_count;
     st_node *nodes;
     int node_count;
     st_output *outputs; /* the main one is the last that is not train-only; main_output is its index */
     int output_count, main_output;
     st_dims input;
+    const st_input_params *input_line;
     double mean[4], deviation[4]; /* of the input line, per channel; 0 and 1 where it says nothing */
     bool has_normalization;
 } st_graph;
@@ -66,5 +69,12 @@ const st_op *st_graph_find_op(const char *name); /* NULL: none */
 st_real st_graph_initial(const st_graph *graph, const st_node *node, int state, uint64_t seed, size_t index);
 /* All initial values of a state at once. */
 void st_graph_initialize(const st_graph *graph, const st_node *node, int state, uint64_t seed, st_real *out);
+/* [nodes] Values at which a net can be cut in two: nothing behind one reads what is before it but the value itself, and
+ * the main output is behind it. Lives in `arena`. */
+strata_status st_graph_cuts(bool **out, st_arena *arena, const st_graph *graph, strata_error *err);
+/* The part behind the value of node `cut`, its input; cut -1: all of it. Paths and specs are the graph's, which must
+ * outlive it. is_trained: [nodes of the graph], the others are frozen. */
+strata_status st_graph_slice(st_graph **out, st_arena *arena, const st_graph *graph, int cut, const bool *is_trained,
+                             strata_error *err);
 
 #endif

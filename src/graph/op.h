@@ -47,6 +47,10 @@ typedef struct st_param_spec {
 typedef struct st_input_params {
     int64_t shape[3];  /* height, width, channels */
     st_list mean, std; /* one number per channel or one for all; count 0 (standard "[]"): not given */
+    int64_t range;     /* 1: bytes become 0..1 first; 255: they stay */
+    int order;         /* of three channels: 0 rgb, 1 bgr */
+    int64_t resize;    /* shorter side before the centre is cut; 0: not given */
+    int fit, filter;   /* 0 crop, 1 stretch; 0 bilinear, 1 bicubic */
 } st_input_params;
 
 /* ---- states: the tensors that a layer owns ---- */
@@ -117,6 +121,15 @@ typedef enum st_mode { ST_MODE_INFER, ST_MODE_TRAIN } st_mode;
 typedef enum st_layout { ST_LAYOUT_NHWC, ST_LAYOUT_LANES, ST_LAYOUT_COUNT } st_layout;
 enum { ST_LANES = 16 };
 
+/* Images that share an item of a value (as st_phase counts items), and how many items n images are. */
+static inline int64_t st_layout_lanes(st_layout layout) {
+    return layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+}
+
+static inline int64_t st_layout_items(st_layout layout, int64_t n) {
+    return (n + st_layout_lanes(layout) - 1) / st_layout_lanes(layout);
+}
+
 typedef struct st_view {
     void *data; /* NULL: not there (a gradient that nobody needs) */
     st_dtype dtype;
@@ -149,11 +162,22 @@ typedef struct st_run {
     int64_t n; /* images, 1 to the plan's batch; lanes beyond n hold zeros in, and nothing may depend on them */
     st_mode mode;
     uint64_t seed;
-    int64_t step;          /* of the whole training: with the seed it decides dropout */
-    const int32_t *labels; /* [n] */
+    int64_t step;                /* of the whole training: with the seed it decides dropout */
+    int64_t first, total;        /* a step in pieces: the images before these, and all of the step; total 0: these */
+    const int32_t *labels;       /* [n] */
+    const int32_t *other_labels; /* [n] of mixed pictures, which show shares[n] of `labels`; NULL: none are mixed */
+    const float *shares;
     double label_smoothing;
     bool is_trace; /* dropout is the identity and no running statistic moves */
 } st_run;
+
+static inline int64_t st_run_total(const st_run *run) {
+    return run->total > 0 ? run->total : run->n;
+}
+
+static inline bool st_run_is_last(const st_run *run) {
+    return run->first + run->n >= st_run_total(run);
+}
 
 /* One layer in one plan: the sizes it was prepared for. */
 typedef struct st_site {
@@ -161,6 +185,7 @@ typedef struct st_site {
     const struct st_kernels *kernels;
     st_mode mode;
     int64_t batch; /* largest n */
+    int64_t total; /* of a step that comes in pieces, `batch` images each but the last: the most images; 0: it does not */
     int threads;
     int in_count;
     const st_dims *in; /* [in_count] */
@@ -182,6 +207,7 @@ typedef struct st_needs {
     size_t shared_bytes; /* scratch of the whole step, during one pass of it (forward or backward) */
     size_t thread_bytes; /* scratch of each thread */
     size_t kept_bytes;   /* from forward to backward: masks, argmax, saved statistics */
+    size_t carried_bytes; /* from piece to piece of a step: what its gradients are summed from */
 } st_needs;
 
 /* What one call works on. In backward, `in` and `out` hold what forward left there, where the layer says that it reads
@@ -199,6 +225,8 @@ typedef struct st_call {
     st_real *dstate[ST_OP_STATES]; /* written, not added to; NULL: not needed */
     st_epilogue epilogue;
     void *shared, *kept;
+    void *carried; /* NULL: steps come whole. Otherwise dstate is complete after the step's last piece, and holds the same
+                      bits as if the step had come whole, where the layer's output depends on one image alone */
     /* loss layers: */
     st_real *losses; /* [n], one image's loss without the loss weight */
     int32_t *ranks;  /* [n], how many classes scored above the true one (ties: lower index first) */
@@ -214,22 +242,28 @@ typedef struct st_phase {
     bool only_states; /* backward: writes nothing but dstate, so it may wait until all other work is done */
 } st_phase;
 
+/* What backward reads of what forward had in its hands, besides `kept`: it must stay where it is until then. */
+typedef enum st_reads { ST_READS_NOTHING, ST_READS_IN, ST_READS_OUT, ST_READS_IN_AND_OUT } st_reads;
+
 /* A layer in one layout. Forward and backward cannot fail: all errors end in prepare. Results depend on shapes alone,
  * never on threads or on the set of kernels (docs/numerics.md). */
 typedef struct st_impl {
     strata_status (*prepare)(const st_site *site, st_needs *needs, strata_error *err); /* NULL: needs nothing */
+    bool reads_strided, writes_strided; /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
+
     st_phase forward[ST_OP_PHASES];
-    st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
+    bool fuses_epilogue;   /* honours call->epilogue, all of it */
+    bool forward_in_place; /* may have out == in[0]; used in inference */
     /* Writes `out` of one image (or block) as forward left it, from `in`, `kept`, the residual and the states. The
      * planner may then give the memory of `out` away between forward and backward. NULL: cannot. */
     void (*again)(const st_call *call, int64_t item, void *thread_scratch);
-    bool fuses_epilogue;                        /* honours call->epilogue, all of it */
-    bool backward_reads_in, backward_reads_out; /* what must be kept alive for backward */
-    bool (*keeps)(const st_site *site);         /* true: here backward reads neither, but what is kept. NULL: no */
-    bool is_in_place;                           /* forward may have out == in[0]; used in inference */
-    bool backward_in_place;                     /* backward may have din[0] == dout */
-    bool activates_backward;            /* a rectifier of its epilogue counts in backward without help: see st_site */
-    bool reads_strided, writes_strided; /* pixel_stride may exceed c in `in` and `din`, in `out` and `dout` */
+
+    st_phase backward[ST_OP_PHASES]; /* none: no gradient flows through */
+    st_reads backward_reads;
+    st_reads (*backward_reads_here)(const st_site *site); /* where it depends on the site; NULL: it does not */
+    bool backward_in_place;                               /* may have din[0] == dout */
+    bool activates_backward; /* a rectifier of its epilogue counts without help: see st_site */
+
     /* The order of a state's elements in memory. NULL: as published. Same number for every set of kernels. */
     size_t (*state_count)(const st_site *site, int state);
     void (*pack)(const st_site *site, int state, const st_real *published, st_real *native); /* padding: zeros */
@@ -248,7 +282,9 @@ typedef enum st_trait {
     ST_OP_IS_FLATTEN = 256,            /* needless before a layer that reads spatial values as flat */
     ST_OP_TAKES_SPATIAL_AS_FLAT = 512, /* fc: published weights are in c, h, w order of the input */
     ST_OP_GIVES_PROBABILITIES = 1024,  /* softmax: not what a loss on logits takes */
-    ST_OP_IS_VIEW_OF_EQUAL = 2048      /* a view of its input where the output has the same size */
+    ST_OP_IS_VIEW_OF_EQUAL = 2048,     /* a view of its input where the output has the same size */
+    ST_OP_IS_ATTACHED = 4096,          /* to a reader part of the layer before it */
+    ST_OP_MIXES_IMAGES = 8192          /* in training an image's result depends on the others, unless frozen */
 } st_trait;
 
 typedef struct st_op {
@@ -265,6 +301,7 @@ typedef struct st_op {
     int in_min, in_max; /* -1: any number */
     uint32_t traits;
     st_activation activation; /* layers that are one */
+    strata_layer_kind kind;   /* for those who draw it */
 
     strata_status (*shape)(st_infer *in, strata_error *err);
     const st_impl *impl[ST_LAYOUT_COUNT]; /* NULL: not in this layout; NHWC must be there */

@@ -406,12 +406,60 @@ strata_status st_build_knobs(st_build *b, const char *settings) {
         if (knob == NULL) {
             knob = &b->knobs[b->knob_count++];
         }
-        *knob = (st_knob){.name = let->name, .place = let->place, .expr = let->value};
+        char *comment = NULL;
+        ST_TRY(st_lang_comment(&comment, b->arena, let->place, b->err));
+        bool is_said = comment[0] == '\0' && knob->comment != NULL; /* where the knob was first declared */
+        *knob = (st_knob){.name = let->name,
+                          .place = let->place,
+                          .expr = let->value,
+                          .standard = let->value,
+                          .comment = is_said ? knob->comment : comment};
     }
     ST_TRY(apply_settings(b, settings));
     for (int i = 0; i < b->knob_count; i++) {
         st_value value;
         ST_TRY(knob_value(&value, b, &b->knobs[i]));
     }
+    return STRATA_OK;
+}
+
+static strata_status expr_text(const char **out, const st_build *b, const st_expr *expr) {
+    st_text text = {0};
+    char *copy = NULL;
+    st_lang_print_expr(&text, expr);
+    strata_status status = text.failed ? st_fail(b->err, STRATA_MEMORY, "not enough memory")
+                                       : st_arena_text(&copy, b->arena, text.bytes, text.length, b->err);
+    st_text_free(&text);
+    *out = copy;
+    return status;
+}
+
+/* A number as it was written: 1e-5, not 0.00001. */
+static strata_status knob_text(const char **out, const st_build *b, const st_knob *knob) {
+    char text[256], *copy = NULL;
+    if (knob->expr->kind == ST_EXPR_NUMBER || knob->expr->kind == ST_EXPR_STRING) {
+        return expr_text(out, b, knob->expr);
+    }
+    if (knob->value.kind == ST_VALUE_WORD) {
+        const char *quote = knob->value.is_quoted ? "\"" : "";
+        ST_TRY(st_arena_printf(&copy, b->arena, b->err, "%s%s%s", quote, knob->value.text, quote));
+    } else {
+        st_value_describe(text, sizeof(text), &knob->value);
+        ST_TRY(st_arena_text(&copy, b->arena, text, strlen(text), b->err));
+    }
+    *out = copy;
+    return STRATA_OK;
+}
+
+strata_status st_build_list_knobs(st_graph *graph, const st_build *b) {
+    strata_knob *knobs = NULL;
+    ST_TRY(st_arena_alloc(&knobs, b->arena, (size_t)b->knob_count + 1, sizeof(*knobs), b->err));
+    for (int i = 0; i < b->knob_count; i++) {
+        knobs[i] = (strata_knob){.name = b->knobs[i].name, .comment = b->knobs[i].comment};
+        ST_TRY(expr_text(&knobs[i].standard, b, b->knobs[i].standard));
+        ST_TRY(knob_text(&knobs[i].value, b, &b->knobs[i]));
+    }
+    graph->knobs = knobs;
+    graph->knob_count = b->knob_count;
     return STRATA_OK;
 }

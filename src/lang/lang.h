@@ -168,6 +168,8 @@ strata_status st_lang_format(char **out, const char *name, const char *text, siz
 /* One self-contained text: includes put in place, `lets` as overridden by `settings` ("a=1 b=2" or NULL). */
 strata_status st_lang_print(char **out, const st_tree *tree, const char *settings, strata_error *err);
 void st_lang_print_expr(st_text *text, const st_expr *expr);
+/* The comment at the end of the line, without '#'; "" without one. */
+strata_status st_lang_comment(char **out, st_arena *arena, st_place place, strata_error *err);
 /* Parses "name=value name=value" of --set into lets. Places are in a source named "--set". */
 strata_status st_lang_settings(const st_let **out, st_arena *arena, const char *settings, strata_error *err);
 

@@ -204,6 +204,29 @@ static strata_status head_comment(const char **out, st_arena *arena, const st_so
     return STRATA_OK;
 }
 
+strata_status st_lang_comment(char **out, st_arena *arena, st_place place, strata_error *err) {
+    const char *at = place.source->text, *end = at + place.source->length;
+    for (int line = 1; line < place.line && at < end; line++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        at = newline == NULL ? end : newline + 1;
+    }
+    bool is_quoted = false;
+    while (at < end && *at != '\n' && (*at != '#' || is_quoted)) {
+        is_quoted = is_quoted != (*at++ == '"');
+    }
+    const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline == NULL ? end : newline;
+    at += at < stop;
+    while (at < stop && *at == ' ') {
+        at++;
+    }
+    while (stop > at && (stop[-1] == ' ' || stop[-1] == '\r')) {
+        stop--;
+    }
+    char text[200];
+    st_text_printable(text, sizeof(text), at, (size_t)(stop - at));
+    return st_arena_text(out, arena, text, strlen(text), err);
+}
+
 /* `zoo_name`: what the network is called, wherever its text stands; NULL: as the text says. */
 static strata_status parse_source(const st_tree **out, st_arena *arena, const st_source *source, const char *zoo_name,
                                   strata_error *err) {

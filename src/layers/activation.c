@@ -63,8 +63,8 @@ static double scaled_tanh_of(double x) {
     }                                                                                                                  \
     static const st_impl name##_impl = {.forward = {{.run = name##_forward, .by_image = true}},                        \
                                         .backward = {{.run = name##_backward, .by_image = true}},                      \
-                                        .backward_reads_out = true,                                                    \
-                                        .is_in_place = true,                                                           \
+                                        .backward_reads = ST_READS_OUT,                                                \
+                                        .forward_in_place = true,                                                      \
                                         .reads_strided = true,                                                         \
                                         .writes_strided = true};
 ST_ACTIVATION_LIST(ACTIVATION_LAYER)
@@ -82,6 +82,7 @@ const st_op st_op_relu = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .traits = ST_OP_IS_ATTACHED,
     .activation = ST_ACTIVATION_RELU,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &relu_impl, [ST_LAYOUT_LANES] = &relu_impl},
@@ -99,6 +100,7 @@ const st_op st_op_tanh = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .traits = ST_OP_IS_ATTACHED,
     .activation = ST_ACTIVATION_TANH,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &tanh_impl, [ST_LAYOUT_LANES] = &tanh_impl},
@@ -118,6 +120,7 @@ const st_op st_op_scaled_tanh = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .traits = ST_OP_IS_ATTACHED,
     .activation = ST_ACTIVATION_SCALED_TANH,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &scaled_tanh_impl, [ST_LAYOUT_LANES] = &scaled_tanh_impl},
@@ -133,6 +136,7 @@ const st_op st_op_sigmoid = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .traits = ST_OP_IS_ATTACHED,
     .activation = ST_ACTIVATION_SIGMOID,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &sigmoid_impl, [ST_LAYOUT_LANES] = &sigmoid_impl},

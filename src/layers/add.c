@@ -70,7 +70,7 @@ static void reference(const st_call *call) {
 static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .backward = {{.run = backward, .by_image = true}},
                              .fuses_epilogue = true,
-                             .is_in_place = true,
+                             .forward_in_place = true,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -88,6 +88,7 @@ const st_op st_op_add = {
     .in_min = 1,
     .in_max = -1,
     .traits = ST_OP_IS_MERGE | ST_OP_IS_ADD,
+    .kind = STRATA_LAYER_ADD,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,

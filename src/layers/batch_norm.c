@@ -70,7 +70,7 @@ static bool uses_batch(const st_call *call) {
 }
 
 static int64_t item_count(const st_call *call) {
-    return call->out.layout == ST_LAYOUT_LANES ? padded_images(call->run->n) / ST_LANES : call->run->n;
+    return st_layout_items(call->out.layout, call->run->n);
 }
 
 static int64_t channel_blocks(const st_call *call) {
@@ -80,16 +80,6 @@ static int64_t channel_blocks(const st_call *call) {
 static int64_t block_end(const st_call *call, int64_t block) {
     int64_t end = (block + 1) * CHANNEL_BLOCK;
     return end < call->out.dims.c ? end : call->out.dims.c;
-}
-
-/* [c][16 images] of a block to [image][c]. */
-static void scatter(const st_call *call, st_real *to, const st_real *from, int64_t block) {
-    int64_t c = call->out.dims.c, images = st_item_images(call, &call->out, block);
-    for (int64_t image = 0; image < images; image++) {
-        for (int64_t i = 0; i < c; i++) {
-            to[(block * ST_LANES + image) * c + i] = from[i * ST_LANES + image];
-        }
-    }
 }
 
 /* ---- forward ---- */
@@ -105,8 +95,8 @@ static void image_moments(const st_call *call, int64_t item, void *thread_scratc
     if (call->out.layout == ST_LAYOUT_LANES) {
         st_real *mean = thread_scratch, *squares = mean + c * ST_LANES;
         kernels->moments(mean, squares, x.data, x.stride, x.rows, x.width);
-        scatter(call, at.image[0], mean, item);
-        scatter(call, at.image[1], squares, item);
+        st_item_scatter(call, at.image[0], mean, item);
+        st_item_scatter(call, at.image[1], squares, item);
     } else {
         kernels->moments(at.image[0] + item * c, at.image[1] + item * c, x.data, x.stride, x.rows, x.width);
     }
@@ -234,7 +224,7 @@ static st_norm_backward work_of(const st_call *call, int64_t item) {
     st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item);
     st_norm_backward work = {.rows = x.rows,
                              .channels = call->out.dims.c,
-                             .lanes = call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1,
+                             .lanes = (int)st_layout_lanes(call->out.layout),
                              .in = x.data,
                              .dout = dy.data,
                              .in_stride = x.stride,
@@ -264,22 +254,11 @@ static void image_sums(const st_call *call, int64_t item, void *thread_scratch) 
     if (call->out.layout == ST_LAYOUT_LANES) {
         st_real *sums = thread_scratch, *products = sums + c * ST_LANES;
         kernels->norm_sums(&work, sums, products);
-        scatter(call, at.image[0], sums, item);
-        scatter(call, at.image[1], products, item);
+        st_item_scatter(call, at.image[0], sums, item);
+        st_item_scatter(call, at.image[1], products, item);
     } else {
         kernels->norm_sums(&work, at.image[0] + item * c, at.image[1] + item * c);
     }
-}
-
-static double sum_images(const st_real *of, int64_t pitch, int64_t count) {
-    if (count == 1) {
-        return (double)of[0];
-    }
-    int64_t half = 1;
-    while (2 * half < count) {
-        half *= 2;
-    }
-    return sum_images(of, pitch, half) + sum_images(of + half * pitch, pitch, count - half);
 }
 
 static double inverse_deviation(const st_call *call, int64_t i) {
@@ -289,6 +268,11 @@ static double inverse_deviation(const st_call *call, int64_t i) {
                             : 1 / st_sqrt((double)call->state[RUNNING_VAR][i] + params->eps);
 }
 
+/* What the pieces of the step before this one have summed up. */
+static double before(const st_call *call, int state, int64_t i) {
+    return call->run->first > 0 ? (double)call->dstate[state][i] : 0;
+}
+
 static void channel_gradients(const st_call *call, int64_t block, void *thread_scratch) {
     (void)thread_scratch;
     scratch at = scratch_of(call);
@@ -296,15 +280,15 @@ static void channel_gradients(const st_call *call, int64_t block, void *thread_s
     double elements = (double)(n * call->out.dims.h * call->out.dims.w);
     bool needs_sums = uses_batch(call) || call->dstate[WEIGHT] != NULL || call->dstate[BIAS] != NULL;
     for (int64_t i = block * CHANNEL_BLOCK; i < block_end(call, block); i++) {
-        double sum = needs_sums ? sum_images(at.image[0] + i, c, n) : 0;
-        double product = needs_sums ? sum_images(at.image[1] + i, c, n) : 0;
+        double sum = needs_sums ? st_sum_images(at.image[0] + i, c, n) : 0;
+        double product = needs_sums ? st_sum_images(at.image[1] + i, c, n) : 0;
         double inverse = inverse_deviation(call, i);
         double factor = (double)call->state[WEIGHT][i] * inverse;
         if (call->dstate[WEIGHT] != NULL) {
-            call->dstate[WEIGHT][i] = (st_real)(inverse * product);
+            call->dstate[WEIGHT][i] = (st_real)(before(call, WEIGHT, i) + inverse * product);
         }
         if (call->dstate[BIAS] != NULL) {
-            call->dstate[BIAS][i] = (st_real)sum;
+            call->dstate[BIAS][i] = (st_real)(before(call, BIAS, i) + sum);
         }
         bool is_batch = uses_batch(call);
         at.channel[0][i] = (st_real)factor;
@@ -397,7 +381,7 @@ static const st_impl impl = {.prepare = prepare,
                              .backward_in_place = true,
                              .activates_backward = true,
                              .fuses_epilogue = true,
-                             .backward_reads_in = true,
+                             .backward_reads = ST_READS_IN,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -448,7 +432,8 @@ const st_op st_op_bn = {
               [RUNNING_VAR] = {.name = "running_var", .init = ST_INIT_ONE}},
     .in_min = 1,
     .in_max = 1,
-    .traits = ST_OP_IS_AFFINE,
+    .traits = ST_OP_IS_AFFINE | ST_OP_IS_ATTACHED | ST_OP_MIXES_IMAGES,
+    .kind = STRATA_LAYER_NORM,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .fold = fold,

@@ -92,6 +92,7 @@ const st_op st_op_concat = {
     .in_min = 1,
     .in_max = -1,
     .traits = ST_OP_IS_MERGE | ST_OP_IS_CONCAT,
+    .kind = STRATA_LAYER_CONCAT,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,

@@ -180,6 +180,7 @@ const st_op st_op_conv = {
          [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .is_shift = true, .init = ST_INIT_ZERO}},
     .in_min = 1,
     .in_max = 1,
+    .kind = STRATA_LAYER_CONV,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &st_conv_nhwc, [ST_LAYOUT_LANES] = &st_conv_lanes},
     .reference = reference,

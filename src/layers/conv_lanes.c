@@ -3,8 +3,8 @@
  *
  * Weights lie as [groups][blocks of 64 c][r][s][c of the block][k], the order of the forward chain. Padding is part of
  * forward's chains, and of dw's; kernels copy bands of rows with it into the thread's scratch. dx leaves out the taps
- * that fall outside. Backward writes each block's dw and db into `shared`; a second phase adds them up, a slice an
- * item. */
+ * that fall outside. Backward writes each block's dw and db into `shared` (`carried`, where a step comes in pieces); a
+ * second phase adds them up, a slice an item. */
 #include <string.h>
 
 #include "layers/layers.h"
@@ -71,7 +71,10 @@ static strata_status prepare(const st_site *site, st_needs *needs, strata_error 
         needs->thread_bytes = weights > needs->thread_bytes ? weights : needs->thread_bytes;
     }
     if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
-        needs->shared_bytes = (size_t)(block_count(site->batch) * part_count(site)) * sizeof(st_real);
+        int64_t pieces = site->total > 0 ? (site->total + site->batch - 1) / site->batch : 1;
+        size_t bytes = (size_t)(pieces * block_count(site->batch) * part_count(site)) * sizeof(st_real);
+        needs->shared_bytes = site->total > 0 ? 0 : bytes;
+        needs->carried_bytes = site->total > 0 ? bytes : 0;
     }
     return STRATA_OK;
 }
@@ -88,10 +91,21 @@ static void forward_block(const st_call *call, int64_t block, void *thread_scrat
                                     block_of(&call->out, block), thread_scratch);
 }
 
+/* The sums of block `block`, of the step's first piece. A step in pieces keeps them all. */
+static st_real *part_of(const st_call *call, int64_t block) {
+    st_real *parts = call->carried != NULL ? call->carried : call->shared;
+    return parts + block * part_count(call->site);
+}
+
+/* Blocks of the step's pieces before this one. */
+static int64_t blocks_before(const st_call *call) {
+    return call->run->first / call->site->batch * block_count(call->site->batch);
+}
+
 static void backward_weights(const st_call *call, const st_window *window, int64_t block, st_real *thread_scratch) {
     st_lanes_conv problem =
         problem_of(call->site, window, call->in[0].pixel_stride * ST_LANES, call->dout.pixel_stride * ST_LANES);
-    st_real *part = (st_real *)call->shared + block * part_count(call->site);
+    st_real *part = part_of(call, blocks_before(call) + block);
     bool has_bias = call->dstate[ST_CONV_BIAS] != NULL;
     call->site->kernels->lanes_conv_weights(&problem, block_of(&call->in[0], block), block_of(&call->dout, block), part,
                                             has_bias ? part + weight_count(call->site) : NULL, thread_scratch);
@@ -117,7 +131,8 @@ static void backward_block(const st_call *call, int64_t block, void *thread_scra
 
 /* Slices of dw, then one item for db. */
 static int64_t slice_count(const st_call *call) {
-    return has_gradient(call) ? (weight_count(call->site) + SLICE - 1) / SLICE + 1 : 0;
+    bool is_summed = has_gradient(call) && st_run_is_last(call->run);
+    return is_summed ? (weight_count(call->site) + SLICE - 1) / SLICE + 1 : 0;
 }
 
 static void sum_slice(const st_call *call, int64_t slice, void *thread_scratch) {
@@ -131,8 +146,8 @@ static void sum_slice(const st_call *call, int64_t slice, void *thread_scratch) 
     }
     first = is_bias ? weights : first;
     int64_t count = is_bias ? params->filters : weights - first < SLICE ? weights - first : SLICE;
-    call->site->kernels->lanes_sum((const st_real *)call->shared + first, part_count(call->site),
-                                   block_count(call->run->n), is_bias ? to : to + first, count);
+    call->site->kernels->lanes_sum(part_of(call, 0) + first, part_count(call->site),
+                                   blocks_before(call) + block_count(call->run->n), is_bias ? to : to + first, count);
 }
 
 /* ---- the order of the weights ---- */
@@ -184,11 +199,11 @@ static void unpack(const st_site *site, int state, const st_real *native, st_rea
 
 const st_impl st_conv_lanes = {
     .prepare = prepare,
-    .forward = {{.run = forward_block, .by_image = true}},
-    .backward = {{.run = backward_block, .by_image = true},
-                 {.items = slice_count, .run = sum_slice, .only_states = true}},
+    .forward = {[ST_CONV_FORWARD] = {.run = forward_block, .by_image = true}},
+    .backward = {[ST_CONV_LANES_BACKWARD] = {.run = backward_block, .by_image = true},
+                 [ST_CONV_LANES_SUM] = {.items = slice_count, .run = sum_slice, .only_states = true}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .reads_strided = true,
     .writes_strided = true,
     .state_count = state_count,

@@ -200,6 +200,7 @@ static strata_status prepare(const st_site *site, st_needs *needs, strata_error 
                               (site->dstate_needed ? st_conv_weights_shared_bytes(site) : 0);
         needs->thread_bytes = data > needs->thread_bytes ? data : needs->thread_bytes;
         needs->thread_bytes = weights > needs->thread_bytes ? weights : needs->thread_bytes;
+        needs->carried_bytes = site->dstate_needed ? st_conv_weights_carried_bytes(site) : 0;
     }
     return STRATA_OK;
 }
@@ -237,12 +238,12 @@ static int64_t merge_items(const st_call *call) {
 
 const st_impl st_conv_nhwc = {
     .prepare = prepare,
-    .forward = {{.items = forward_items, .run = forward}},
-    .backward = {{.items = turn_items, .run = st_conv_turn},
-                 {.items = backward_items, .run = backward},
-                 {.items = merge_items, .run = st_conv_merge}},
+    .forward = {[ST_CONV_FORWARD] = {.items = forward_items, .run = forward}},
+    .backward = {[ST_CONV_NHWC_TURN] = {.items = turn_items, .run = st_conv_turn},
+                 [ST_CONV_NHWC_BACKWARD] = {.items = backward_items, .run = backward},
+                 [ST_CONV_NHWC_MERGE] = {.items = merge_items, .run = st_conv_merge}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .reads_strided = true,
     .writes_strided = true,
     .state_count = state_count,

@@ -104,6 +104,7 @@ void st_conv_data(const st_call *call, int64_t item, void *scratch);
  */
 size_t st_conv_weights_shared_bytes(const st_site *site);
 size_t st_conv_weights_thread_bytes(const st_site *site);
+size_t st_conv_weights_carried_bytes(const st_site *site);
 int64_t st_conv_weights_items(const st_call *call);
 void st_conv_weights(const st_call *call, int64_t item, void *scratch);
 int64_t st_conv_merge_items(const st_call *call);

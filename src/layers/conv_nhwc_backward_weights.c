@@ -8,7 +8,8 @@
  * Small gradients: an item is one group of images; partial gradients are merged in the next phase. Large ones: an item
  * is a block of the gradient that stays in L2 and takes all groups, their sums kept as a binary counter and added
  * before the brick stores. Both give the same bits. x is copied band by band as in forward; dy where that costs less
- * than pixels that lie far apart.
+ * than pixels that lie far apart. Where a step comes in pieces all gradients take the second way, and the counter and
+ * the chain of a group that goes on in the next piece stay from piece to piece.
  *
  * n image, c channel of x, k channel of y, r s kernel rows and columns, p q rows and columns of y. */
 #include <string.h>
@@ -20,12 +21,13 @@ enum {
     ALIAS_OUTPUTS = 1024, /* pixels of dy so far apart fall on each other in L1 */
     SHORT_GROUP = 500,    /* pixels */
     BIAS_CHANNELS = 64,
-    MERGE_COUNT = 4096
+    MERGE_COUNT = 4096,
+    LEVELS = 3 /* of the counter of 8 groups */
 };
 
 typedef struct weights_cut {
     int64_t image_groups;
-    bool is_large;
+    bool is_large, is_carried; /* carried: the step comes in pieces */
     int64_t k_range, c_range; /* blocks of 32 and 64 of an item */
     int64_t k_parts, c_parts;
     bool packs_dy;
@@ -46,7 +48,7 @@ static int64_t rows_under(const st_conv_shape *shape, int64_t rows) {
 }
 
 static bool is_large(const st_site *site, const st_conv_shape *shape) {
-    return (size_t)shape->group_weights * sizeof(st_real) >= site->kernels->gradient_bytes;
+    return site->total > 0 || (size_t)shape->group_weights * sizeof(st_real) >= site->kernels->gradient_bytes;
 }
 
 /* ---- cutting ---- */
@@ -118,7 +120,10 @@ static int64_t band_weight(const weights_cut *cut, const st_conv_shape *shape, i
 }
 
 static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t n) {
-    weights_cut cut = {.image_groups = st_image_groups(n), .is_large = is_large(site, shape), .images = 1};
+    weights_cut cut = {.image_groups = site->total > 0 ? 1 : st_image_groups(n),
+                       .is_large = is_large(site, shape),
+                       .is_carried = site->total > 0,
+                       .images = 1};
     const int64_t limit = (int64_t)(site->kernels->gradient_band_bytes / sizeof(st_real));
     const st_window *window = &shape->window;
     cut_gradient(&cut, shape, site);
@@ -137,7 +142,7 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
     cut.panel_rows = rows_under(shape, cut.rows);
     cut.x_pixel = st_min(shape->c, ST_BLOCK_C);
     cut.x_block = cut.images * cut.panel_rows * cut.panel_columns * cut.x_pixel;
-    if (cut.is_large) {
+    if (cut.is_large && !cut.is_carried) {
         cut.levels = cut.image_groups == 8 ? 3 : cut.image_groups == 4 ? 2 : cut.image_groups == 2 ? 1 : 0;
         cut.level_size = cut.k_range * cut.c_range * ST_BLOCK_C * taps_of(shape) * ST_BLOCK_K;
     }
@@ -151,7 +156,7 @@ static weights_cut plan(const st_site *site, const st_conv_shape *shape, int64_t
  * most images, which take the most memory. */
 size_t st_conv_weights_thread_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
-    size_t most = 0;
+    size_t most = site->total > 0 ? plan(site, &shape, site->batch).bytes : 0;
     for (int64_t groups = 1; groups <= 8 && groups <= site->batch; groups *= 2) {
         for (int64_t n = site->batch / groups * groups; n > 0; n -= groups) {
             if (st_image_groups(n) == groups) {
@@ -169,6 +174,13 @@ size_t st_conv_weights_shared_bytes(const st_site *site) {
     const st_conv_shape shape = st_conv_shape_of(site);
     const int64_t parts = is_large(site, &shape) ? 0 : st_min(site->batch, 8);
     return st_round_64((size_t)(parts * shape.groups * shape.group_weights) * sizeof(st_real));
+}
+
+/* The counter's levels, of the weights, then of the bias. */
+size_t st_conv_weights_carried_bytes(const st_site *site) {
+    const st_conv_shape shape = st_conv_shape_of(site);
+    const int64_t count = site->total > 0 ? LEVELS * (shape.groups * shape.group_weights + site->out.c) : 0;
+    return (size_t)count * sizeof(st_real);
 }
 
 static st_real *shared_of(const st_call *call) {
@@ -192,6 +204,7 @@ typedef struct weights_item {
     target target, add[4];
     int add_count;
     bool is_last;              /* these sums are the gradient */
+    bool goes_on;              /* the group began in an earlier piece of the step */
     st_real *panel, *dy_panel; /* copies */
     int64_t *offsets;          /* of the band's pixels in x */
     /* of the band at hand: */
@@ -370,7 +383,7 @@ static void take_band(weights_item *item, int64_t image0, int64_t images, int64_
 static void sum_images(weights_item *item, int64_t image0, int64_t images) {
     const weights_cut *cut = item->cut;
     const int64_t p = item->shape->window.p;
-    item->is_begun = false;
+    item->is_begun = item->goes_on;
     for (int64_t image = 0; image < images; image += cut->images) {
         const int64_t some = st_min(cut->images, images - image);
         for (int64_t row = 0; row < p; row += cut->rows) {
@@ -397,6 +410,70 @@ static void run_large(weights_item *item, target gradient, st_real *levels) {
     }
 }
 
+/* ---- a step in pieces ---- */
+
+/* The images of a piece that belong to one group of the step's. */
+typedef struct group_part {
+    int64_t group, image0, images; /* image0: in the piece */
+    bool begins, ends, is_last;    /* begins and ends the group; the step's last group */
+    int level;                     /* of the counter that takes the group's sum; those below it are added */
+} group_part;
+
+/* The part that begins at the piece's image `image0`. */
+static group_part part_from(const st_run *run, int64_t image0) {
+    const int64_t total = st_run_total(run), groups = st_image_groups(total), images = total / groups;
+    const int64_t at = run->first + image0, group = at / images;
+    group_part part = {.group = group, .image0 = image0, .begins = at % images == 0, .is_last = group + 1 == groups};
+    part.images = st_min((group + 1) * images - at, run->n - image0);
+    part.ends = at + part.images == (group + 1) * images;
+    while ((group >> part.level & 1) != 0) {
+        part.level++;
+    }
+    return part;
+}
+
+/* `levels`: of the counter at this item's place, `level_size` apart. */
+static void run_carried(weights_item *item, target gradient, st_real *levels, int64_t level_size) {
+    const st_run *run = item->call->run;
+    for (int64_t image = 0; image < run->n;) {
+        const group_part part = part_from(run, image);
+        for (int i = 0; i < part.level; i++) {
+            item->add[i] = (target){levels + i * level_size, gradient.k_step};
+        }
+        item->add_count = part.ends ? part.level : 0;
+        item->is_last = part.ends && part.is_last;
+        item->goes_on = !part.begins;
+        item->target = part.is_last ? gradient : (target){levels + part.level * level_size, gradient.k_step};
+        sum_images(item, part.image0, part.images);
+        image += part.images;
+    }
+}
+
+/* Channels k0 to k0 + count - 1. */
+static void carry_bias(const st_call *call, int64_t k0, int64_t count) {
+    const st_dims *out = &call->site->out;
+    const st_kernels *kernels = call->site->kernels;
+    const st_conv_shape shape = st_conv_shape_of(call->site);
+    st_real *levels = (st_real *)call->carried + LEVELS * shape.groups * shape.group_weights + k0;
+    const int64_t stride = call->dout.pixel_stride;
+    for (int64_t image = 0; image < call->run->n;) {
+        const group_part part = part_from(call->run, image);
+        st_real *to = part.is_last ? call->dstate[ST_CONV_BIAS] + k0 : levels + part.level * out->c;
+        if (part.begins) {
+            memset(to, 0, (size_t)count * sizeof *to);
+        }
+        kernels->sum_pixels(to, (const st_real *)call->dout.data + image * out->h * out->w * stride + k0, stride,
+                            part.images * out->h * out->w, count);
+        for (int i = 0; i < part.level && part.ends; i++) {
+            kernels->sum_pixels(to, levels + i * out->c, 0, 1, count);
+        }
+        if (part.is_last && part.ends) {
+            kernels->sum_tree(to, to, 0, 1, count);
+        }
+        image += part.images;
+    }
+}
+
 /* ---- the bias: sums over the pixels of dy ---- */
 
 int64_t st_bias_items(const st_call *call) {
@@ -406,6 +483,10 @@ int64_t st_bias_items(const st_call *call) {
 void st_bias_sum(const st_call *call, int64_t item) {
     const st_dims *out = &call->site->out;
     const int64_t k0 = item * BIAS_CHANNELS, count = st_min(BIAS_CHANNELS, out->c - k0);
+    if (call->carried != NULL) {
+        carry_bias(call, k0, count);
+        return;
+    }
     const int64_t groups = st_image_groups(call->run->n), pixels = call->run->n / groups * out->h * out->w;
     st_real sums[8 * BIAS_CHANNELS] = {0};
     for (int64_t g = 0; g < groups; g++) {
@@ -456,8 +537,13 @@ void st_conv_weights(const st_call *call, int64_t index, void *scratch) {
     if (!cut.is_large && cut.image_groups > 1) {
         gradient.data = shared_of(call) + index * shape.groups * shape.group_weights;
     }
-    gradient.data +=
+    const int64_t place =
         item.group * shape.group_weights + item.k0 * k_step + item.c0 * ST_BLOCK_C * taps_of(&shape) * ST_BLOCK_K;
+    gradient.data += place;
+    if (cut.is_carried) {
+        run_carried(&item, gradient, (st_real *)call->carried + place, shape.groups * shape.group_weights);
+        return;
+    }
     if (cut.is_large) {
         run_large(&item, gradient, levels);
         return;

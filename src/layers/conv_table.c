@@ -216,20 +216,29 @@ static strata_status prepare(const st_site *site, st_needs *needs, strata_error 
     return conv_in(site->layout)->prepare(dense_site(&as, site), needs, err);
 }
 
-/* A phase of conv: its items and what it runs. */
-#define CONV_PHASE(name, pass, index)                                                                                  \
-    static int64_t name##_items(const st_call *call) {                                                                 \
-        dense as;                                                                                                      \
-        return conv_in(call->site->layout)->pass[index].items(dense_call(&as, call));                                  \
-    }                                                                                                                  \
+/* A phase of conv as one of this layer: what it runs, and its items where it is not by image. */
+#define CONV_RUN(name, phase)                                                                                          \
     static void name(const st_call *call, int64_t item, void *scratch) {                                               \
         dense as;                                                                                                      \
-        conv_in(call->site->layout)->pass[index].run(dense_call(&as, call), item, scratch);                            \
+        (phase)->run(dense_call(&as, call), item, scratch);                                                            \
     }
-CONV_PHASE(forward, forward, 0)
-CONV_PHASE(backward_first, backward, 0)
-CONV_PHASE(backward_second, backward, 1)
-CONV_PHASE(backward_third, backward, 2)
+#define CONV_ITEMS(name, phase)                                                                                        \
+    static int64_t name(const st_call *call) {                                                                         \
+        dense as;                                                                                                      \
+        return (phase)->items(dense_call(&as, call));                                                                  \
+    }
+CONV_RUN(nhwc_forward, &st_conv_nhwc.forward[ST_CONV_FORWARD])
+CONV_ITEMS(nhwc_forward_items, &st_conv_nhwc.forward[ST_CONV_FORWARD])
+CONV_RUN(nhwc_turn, &st_conv_nhwc.backward[ST_CONV_NHWC_TURN])
+CONV_ITEMS(nhwc_turn_items, &st_conv_nhwc.backward[ST_CONV_NHWC_TURN])
+CONV_RUN(nhwc_backward, &st_conv_nhwc.backward[ST_CONV_NHWC_BACKWARD])
+CONV_ITEMS(nhwc_backward_items, &st_conv_nhwc.backward[ST_CONV_NHWC_BACKWARD])
+CONV_RUN(nhwc_merge, &st_conv_nhwc.backward[ST_CONV_NHWC_MERGE])
+CONV_ITEMS(nhwc_merge_items, &st_conv_nhwc.backward[ST_CONV_NHWC_MERGE])
+CONV_RUN(lanes_forward, &st_conv_lanes.forward[ST_CONV_FORWARD])
+CONV_RUN(lanes_backward, &st_conv_lanes.backward[ST_CONV_LANES_BACKWARD])
+CONV_RUN(lanes_sum, &st_conv_lanes.backward[ST_CONV_LANES_SUM])
+CONV_ITEMS(lanes_sum_items, &st_conv_lanes.backward[ST_CONV_LANES_SUM])
 
 /* One item: the gradient of what is not connected. */
 static int64_t clear_items(const st_call *call) {
@@ -261,13 +270,13 @@ static void clear_unconnected(const st_call *call, int64_t item, void *scratch) 
 /* tests/test_layers.c holds these phases against conv's. */
 static const st_impl nhwc = {
     .prepare = prepare,
-    .forward = {{.items = forward_items, .run = forward}},
-    .backward = {{.items = backward_first_items, .run = backward_first},
-                 {.items = backward_second_items, .run = backward_second},
-                 {.items = backward_third_items, .run = backward_third},
+    .forward = {{.items = nhwc_forward_items, .run = nhwc_forward}},
+    .backward = {{.items = nhwc_turn_items, .run = nhwc_turn},
+                 {.items = nhwc_backward_items, .run = nhwc_backward},
+                 {.items = nhwc_merge_items, .run = nhwc_merge},
                  {.items = clear_items, .run = clear_unconnected, .only_states = true}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .reads_strided = true,
     .writes_strided = true,
     .state_count = state_count,
@@ -277,12 +286,12 @@ static const st_impl nhwc = {
 
 static const st_impl lanes = {
     .prepare = prepare,
-    .forward = {{.run = forward, .by_image = true}},
-    .backward = {{.run = backward_first, .by_image = true},
-                 {.items = backward_second_items, .run = backward_second, .only_states = true},
+    .forward = {{.run = lanes_forward, .by_image = true}},
+    .backward = {{.run = lanes_backward, .by_image = true},
+                 {.items = lanes_sum_items, .run = lanes_sum, .only_states = true},
                  {.items = clear_items, .run = clear_unconnected, .only_states = true}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .reads_strided = true,
     .writes_strided = true,
     .state_count = state_count,
@@ -390,6 +399,7 @@ const st_op st_op_conv_table = {
          [ST_CONV_BIAS] = {.name = "bias", .is_trained = true, .is_shift = true, .init = ST_INIT_ZERO}},
     .in_min = 1,
     .in_max = 1,
+    .kind = STRATA_LAYER_CONV,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &nhwc, [ST_LAYOUT_LANES] = &lanes},
     .reference = reference,

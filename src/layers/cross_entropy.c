@@ -2,7 +2,9 @@
  *
  * With smoothing e and K classes the target is 1 - e + e / K for the true class and e / K for the others (as
  * torch.nn.CrossEntropyLoss); loss = - sum of target log softmax. The gradient is (softmax - target) * weight / n: the
- * mean over the batch. The implementation for image lanes is in cross_entropy_lanes.c. */
+ * mean over the step. Of a mixed picture (mixup, CutMix) 1 - e is divided between two classes: the loss is that of the
+ * one with the larger share, plus what moves times the difference of the two logits. The implementation for image lanes
+ * is in cross_entropy_lanes.c. */
 #include "layers/layers.h"
 
 static strata_status shape(st_infer *in, strata_error *err) {
@@ -19,11 +21,30 @@ static strata_status shape(st_infer *in, strata_error *err) {
     return STRATA_OK;
 }
 
+st_target st_target_of(const st_run *run, int64_t image) {
+    st_target target = {.label = run->labels[image], .other = run->labels[image]};
+    if (run->other_labels != NULL && run->other_labels[image] != target.label) {
+        double share = (double)run->shares[image];
+        target.other = run->other_labels[image];
+        if (share < 0.5) {
+            target = (st_target){.label = target.other, .other = target.label};
+            share = 1 - share;
+        }
+        target.moved = (1 - share) * (1 - run->label_smoothing);
+    }
+    return target;
+}
+
 static void forward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
+    st_target target = st_target_of(call->run, item);
+    const st_real *x = st_span_of(&call->in[0], item).data;
     call->losses[item] =
-        call->site->kernels->cross_entropy(&call->ranks[item], st_span_of(&call->in[0], item).data, call->in[0].dims.c,
-                                           call->run->labels[item], (st_real)call->run->label_smoothing);
+        call->site->kernels->cross_entropy(&call->ranks[item], x, call->in[0].dims.c, target.label,
+                                           (st_real)call->run->label_smoothing);
+    if (target.moved > 0) {
+        call->losses[item] += (st_real)target.moved * (x[target.label] - x[target.other]);
+    }
 }
 
 static void backward(const st_call *call, int64_t item, void *scratch) {
@@ -31,28 +52,40 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
     if (call->din[0].data == NULL) {
         return;
     }
-    call->site->kernels->cross_entropy_backward(st_span_of(&call->din[0], item).data, call->din_add[0],
-                                                st_span_of(&call->in[0], item).data, call->in[0].dims.c,
-                                                call->run->labels[item], (st_real)call->run->label_smoothing,
-                                                (st_real)(call->site->loss_weight / (double)call->run->n));
+    st_target target = st_target_of(call->run, item);
+    st_real *gradient = st_span_of(&call->din[0], item).data;
+    double weight = call->site->loss_weight / (double)st_run_total(call->run);
+    call->site->kernels->cross_entropy_backward(gradient, call->din_add[0], st_span_of(&call->in[0], item).data,
+                                                call->in[0].dims.c, target.label,
+                                                (st_real)call->run->label_smoothing, (st_real)weight);
+    if (target.moved > 0) {
+        gradient[target.label] += (st_real)(target.moved * weight);
+        gradient[target.other] -= (st_real)(target.moved * weight);
+    }
 }
 
 static void reference_image(const st_call *call, int64_t n) {
-    int64_t classes = call->in[0].dims.c, label = call->run->labels[n];
+    int64_t classes = call->in[0].dims.c, label = call->run->labels[n], other = label;
+    double share = 1;
+    if (call->run->other_labels != NULL) {
+        share = (double)call->run->shares[n];
+        other = call->run->other_labels[n];
+    }
     const st_real *x = (const st_real *)call->in[0].data + n * classes;
     double best = (double)x[0], sum = 0, all = 0, smoothing = call->run->label_smoothing;
+    int64_t counted = share < 0.5 ? other : label;
     int32_t rank = 0;
     for (int64_t i = 0; i < classes; i++) {
         best = (double)x[i] > best ? (double)x[i] : best;
-        rank += x[i] > x[label] || (i < label && x[i] == x[label]);
+        rank += x[i] > x[counted] || (i < counted && x[i] == x[counted]);
     }
     for (int64_t i = 0; i < classes; i++) {
         sum += st_exp((double)x[i] - best);
         all += (double)x[i] - best;
     }
     call->ranks[n] = rank;
-    call->losses[n] =
-        (st_real)(st_log(sum) - (1 - smoothing) * ((double)x[label] - best) - smoothing * all / (double)classes);
+    double own = share * ((double)x[label] - best) + (1 - share) * ((double)x[other] - best);
+    call->losses[n] = (st_real)(st_log(sum) - (1 - smoothing) * own - smoothing * all / (double)classes);
 }
 
 static void reference(const st_call *call) {
@@ -63,7 +96,7 @@ static void reference(const st_call *call) {
 
 const st_impl st_cross_entropy_nhwc = {.forward = {{.run = forward, .by_image = true}},
                                        .backward = {{.run = backward, .by_image = true}},
-                                       .backward_reads_in = true,
+                                       .backward_reads = ST_READS_IN,
                                        .reads_strided = true};
 
 const st_op st_op_cross_entropy = {
@@ -77,7 +110,8 @@ const st_op st_op_cross_entropy = {
                 "input 4x4x3, conv 1x1 5, avgpool global, output logits loss=cross_entropy weight=0.3\n",
     .notes = "Not a layer of a chain: write `output NAME loss=cross_entropy`, with `weight=` where several losses are\n"
              "added. It takes logits, one number for each class, and contains the softmax. Labels are smoothed by the\n"
-             "training's --label-smoothing.",
+             "training's --label-smoothing; of pictures that mixup or cutmix mixed (--augment) both labels count, each\n"
+             "with its share.",
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,

@@ -1,7 +1,7 @@
 /* dropout: in training each element is zeroed with probability `rate` and the others are divided by 1 - rate (inverted
  * dropout), so inference changes nothing.
  *
- * Whether an element stays is a function of the seed, the layer's stream, the step, the image's place in the batch and
+ * Whether an element stays is a function of the seed, the layer's stream, the step, the image's place in the step and
  * the element's place in the image (h, w, c): the same in both layouts, on any number of threads, and after a resume.
  */
 #include "layers/layers.h"
@@ -47,7 +47,7 @@ static void draw_image(const st_call *call, int64_t image, uint8_t *mask, int64_
     const st_run *run = call->run;
     uint64_t stream = call->site->stream;
     uint64_t key = st_rng_bits(run->seed, stream, (uint64_t)run->step);
-    key = st_rng_bits(key, stream, (uint64_t)image);
+    key = st_rng_bits(key, stream, (uint64_t)(run->first + image));
     uint64_t limit = (uint64_t)(rate_of(call) * 4294967296.0);
     int64_t count = call->out.dims.h * call->out.dims.w * call->out.dims.c;
     for (int64_t i = 0; i < count; i += 2) {
@@ -127,7 +127,7 @@ static void reference(const st_call *call) {
 static const st_impl impl = {.prepare = prepare,
                              .forward = {{.run = forward, .by_image = true}},
                              .backward = {{.run = backward, .by_image = true}},
-                             .is_in_place = true,
+                             .forward_in_place = true,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -153,7 +153,7 @@ const st_op st_op_dropout = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
-    .traits = ST_OP_IS_TRAIN_ONLY,
+    .traits = ST_OP_IS_TRAIN_ONLY | ST_OP_IS_ATTACHED,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,

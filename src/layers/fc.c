@@ -84,6 +84,7 @@ const st_op st_op_fc = {
     .in_min = 1,
     .in_max = 1,
     .traits = ST_OP_TAKES_SPATIAL_AS_FLAT,
+    .kind = STRATA_LAYER_DENSE,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &st_fc_nhwc, [ST_LAYOUT_LANES] = &st_fc_lanes},
     .reference = reference,

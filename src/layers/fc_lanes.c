@@ -24,7 +24,10 @@ static strata_status prepare(const st_site *site, st_needs *needs, strata_error 
     (void)err;
     size_t block_bytes = (size_t)problem_of(site).width * ST_LANES * sizeof(st_real);
     needs->thread_bytes = block_bytes;
-    if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
+    if (site->mode == ST_MODE_TRAIN && site->dstate_needed && site->total > 0) {
+        size_t x_bytes = (size_t)(problem_of(site).inputs * ST_LANES) * sizeof(st_real);
+        needs->carried_bytes = (size_t)(block_count(site->total) + 1) * (x_bytes + block_bytes);
+    } else if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
         needs->shared_bytes = (size_t)block_count(site->batch) * block_bytes;
     }
     return STRATA_OK;
@@ -48,12 +51,47 @@ static bool has_gradient(const st_call *call) {
     return call->dstate[ST_CONV_WEIGHT] != NULL || call->dstate[ST_CONV_BIAS] != NULL;
 }
 
+/* Where the weights' gradient reads x, [n/16][inputs][16 images], and dy, [n][width], of the whole step. A step in
+ * pieces keeps both, and its last piece computes that gradient. */
+typedef struct operands {
+    st_real *x, *dy;
+} operands;
+
+static operands operands_of(const st_call *call, const st_lanes_fc *fc) {
+    if (call->carried == NULL) {
+        return (operands){call->in[0].data, call->shared};
+    }
+    st_real *x = call->carried;
+    return (operands){x, x + (block_count(call->site->total) + 1) * fc->inputs * ST_LANES};
+}
+
+/* The block's x to the images' places in the step. */
+static void carry_block(const st_call *call, const st_lanes_fc *fc, st_real *to, int64_t block) {
+    int64_t first = call->run->first + block * ST_LANES;
+    const st_real *x = block_of(&call->in[0], block, fc->inputs);
+    if (first % ST_LANES == 0) {
+        memcpy(to + first * fc->inputs, x, (size_t)(fc->inputs * ST_LANES) * sizeof *x);
+        return;
+    }
+    int64_t images = st_item_images(call, &call->in[0], block);
+    for (int64_t i = 0; i < fc->inputs; i++) {
+        for (int64_t lane = 0; lane < images; lane++) {
+            int64_t image = first + lane;
+            to[(image / ST_LANES * fc->inputs + i) * ST_LANES + image % ST_LANES] = x[i * ST_LANES + lane];
+        }
+    }
+}
+
 static void backward_block(const st_call *call, int64_t block, void *thread_scratch) {
     (void)thread_scratch;
     st_lanes_fc fc = problem_of(call->site);
     const st_real *dy = block_of(&call->dout, block, call->dout.pixel_stride);
     if (has_gradient(call)) {
-        st_real *turned = (st_real *)call->shared + block * fc.width * ST_LANES;
+        operands of = operands_of(call, &fc);
+        if (call->carried != NULL) {
+            carry_block(call, &fc, of.x, block);
+        }
+        st_real *turned = of.dy + (call->run->first + block * ST_LANES) * fc.width;
         for (int64_t i = 0; i < ST_LANES; i++) {
             memset(turned + i * fc.width + fc.outputs, 0, (size_t)(fc.width - fc.outputs) * sizeof(st_real));
         }
@@ -67,19 +105,20 @@ static void backward_block(const st_call *call, int64_t block, void *thread_scra
 
 /* Rows of dw, then one item for db. */
 static int64_t row_items(const st_call *call) {
-    return has_gradient(call) ? (problem_of(call->site).inputs + ROWS - 1) / ROWS + 1 : 0;
+    bool is_summed = has_gradient(call) && st_run_is_last(call->run);
+    return is_summed ? (problem_of(call->site).inputs + ROWS - 1) / ROWS + 1 : 0;
 }
 
 static void gradient_rows(const st_call *call, int64_t item, void *thread_scratch) {
     (void)thread_scratch;
     st_lanes_fc fc = problem_of(call->site);
-    int64_t first = item * ROWS;
+    operands of = operands_of(call, &fc);
+    int64_t first = item * ROWS, images = st_run_total(call->run);
     if (first < fc.inputs && call->dstate[ST_CONV_WEIGHT] != NULL) {
         int64_t count = fc.inputs - first < ROWS ? fc.inputs - first : ROWS;
-        call->site->kernels->lanes_fc_weights(&fc, call->run->n, call->in[0].data, call->shared, first, count,
-                                              call->dstate[ST_CONV_WEIGHT]);
+        call->site->kernels->lanes_fc_weights(&fc, images, of.x, of.dy, first, count, call->dstate[ST_CONV_WEIGHT]);
     } else if (first >= fc.inputs && call->dstate[ST_CONV_BIAS] != NULL) {
-        call->site->kernels->lanes_fc_bias(&fc, call->run->n, call->shared, call->dstate[ST_CONV_BIAS]);
+        call->site->kernels->lanes_fc_bias(&fc, images, of.dy, call->dstate[ST_CONV_BIAS]);
     }
 }
 
@@ -130,7 +169,7 @@ const st_impl st_fc_lanes = {
     .backward = {{.run = backward_block, .by_image = true},
                  {.items = row_items, .run = gradient_rows, .only_states = true}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .writes_strided = true,
     .state_count = state_count,
     .pack = pack,

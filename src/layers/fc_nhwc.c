@@ -138,13 +138,37 @@ static void forward(const st_call *call, int64_t block, void *scratch) {
 
 /* ---- backward: dy in the two orders that the passes want ---- */
 
-/* [n/32][K][32 images], then [K/32][n][32 outputs]; both filled with zeros. */
+/* [n/32][K][32 images], then [K/32][n][32 outputs]; both filled with zeros. A step in pieces keeps its x and the second
+ * of these, of all its images, and its last piece computes the weights' gradient. */
 static size_t turned_count(const fc_shape *shape, int64_t n) {
     return (size_t)(st_ceil_div(n, ST_BLOCK_K) * shape->k * ST_BLOCK_K);
 }
 
 static size_t packed_count(const fc_shape *shape, int64_t n) {
     return (size_t)(shape->k_blocks * n * ST_BLOCK_K);
+}
+
+/* What that gradient is summed from: x [n][inputs], and dy with `rows` images in each block of 32 outputs. */
+typedef struct operands {
+    st_real *x, *dy;
+    int64_t rows;
+} operands;
+
+static operands operands_of(const st_call *call, const fc_shape *shape) {
+    if (call->carried == NULL) {
+        const int64_t n = call->run->n;
+        return (operands){call->in[0].data, (st_real *)call->shared + turned_count(shape, n), n};
+    }
+    st_real *x = call->carried;
+    return (operands){x, x + call->site->total * shape->inputs, call->site->total};
+}
+
+static bool has_gradient(const st_call *call) {
+    return call->dstate[ST_CONV_WEIGHT] != NULL || call->dstate[ST_CONV_BIAS] != NULL;
+}
+
+static bool sums_weights(const st_call *call) {
+    return has_gradient(call) && st_run_is_last(call->run);
 }
 
 static int64_t ready_items(const st_call *call) {
@@ -158,7 +182,10 @@ static void ready(const st_call *call, int64_t block, void *scratch) {
     const int64_t n = call->run->n, k0 = block * ST_BLOCK_K, count = st_min(ST_BLOCK_K, shape.k - k0);
     const int64_t stride = call->dout.pixel_stride;
     const st_real *dy = (const st_real *)call->dout.data + k0;
-    st_real *turned = call->shared, *packed = turned + turned_count(&shape, n) + block * n * ST_BLOCK_K;
+    const operands of = operands_of(call, &shape);
+    const bool carries = call->carried != NULL;
+    const int64_t first = carries ? call->run->first : 0;
+    st_real *turned = call->shared, *packed = of.dy + (block * of.rows + first) * ST_BLOCK_K;
     for (int64_t i = 0; i < n; i += ST_BLOCK_K) {
         st_real *to = turned + (i / ST_BLOCK_K * shape.k + k0) * ST_BLOCK_K;
         const int64_t images = st_min(ST_BLOCK_K, n - i);
@@ -170,6 +197,11 @@ static void ready(const st_call *call, int64_t block, void *scratch) {
     for (int64_t i = 0; i < n; i++) {
         memset(packed + i * ST_BLOCK_K, 0, ST_BLOCK_K * sizeof(st_real));
         memcpy(packed + i * ST_BLOCK_K, dy + i * stride, (size_t)count * sizeof(st_real));
+    }
+    /* Images block, block + k_blocks, ... are this item's to keep. */
+    for (int64_t i = block; i < n && carries; i += shape.k_blocks) {
+        memcpy(of.x + (first + i) * shape.inputs, (const st_real *)call->in[0].data + i * shape.inputs,
+               (size_t)shape.inputs * sizeof(st_real));
     }
 }
 
@@ -216,42 +248,69 @@ static void run_data(const st_call *call, int64_t item, void *scratch) {
 
 static int64_t weights_items(const st_call *call) {
     const fc_shape shape = shape_of(call->site);
-    return call->dstate[ST_CONV_WEIGHT] == NULL ? 0 : st_ceil_div(shape.inputs, WEIGHTS_CHUNK);
+    return call->dstate[ST_CONV_WEIGHT] != NULL && sums_weights(call) ? st_ceil_div(shape.inputs, WEIGHTS_CHUNK) : 0;
 }
 
-/* The groups of images as a binary counter, as in conv_nhwc_backward_weights.c. */
+/* The groups of images as a binary counter, as in conv_nhwc_backward_weights.c. A chain stops after as many images as
+ * there is room for offsets, and goes on. */
 static void run_weights(const st_call *call, int64_t item, void *scratch) {
     enum { LEVEL = WEIGHTS_CHUNK * ST_BLOCK_K };
     const fc_shape shape = shape_of(call->site);
-    const int64_t n = call->run->n, groups = st_image_groups(n), images = n / groups, j0 = item * WEIGHTS_CHUNK;
-    const st_real *packed = (const st_real *)call->shared + turned_count(&shape, n);
+    const operands of = operands_of(call, &shape);
+    const int64_t n = st_run_total(call->run), groups = st_image_groups(n), images = n / groups;
+    const int64_t j0 = item * WEIGHTS_CHUNK, most = st_min(images, call->site->batch);
     st_real *levels = scratch;
     int64_t *offsets = (int64_t *)(void *)(levels + 3 * LEVEL);
-    for (int64_t i = 0; i < images; i++) {
+    for (int64_t i = 0; i < most; i++) {
         offsets[i] = i * shape.inputs;
     }
     st_brgemm_weights problem = {
-        .offsets = offsets, .pixels = images, .dy_pixel = ST_BLOCK_K, .m = st_min(WEIGHTS_CHUNK, shape.inputs - j0)};
+        .offsets = offsets, .dy_pixel = ST_BLOCK_K, .m = st_min(WEIGHTS_CHUNK, shape.inputs - j0)};
     for (int64_t block = 0; block < shape.k_blocks; block++) {
         problem.n = (int)st_min(ST_BLOCK_K, shape.k - block * ST_BLOCK_K);
-        for (int64_t g = 0; g < groups; g++) {
-            problem.add_count = 0;
-            while ((g >> problem.add_count & 1) != 0) {
-                problem.add[problem.add_count] = levels + problem.add_count * LEVEL;
-                problem.add_count++;
+        for (int64_t image = 0; image < n; image += problem.pixels) {
+            const int64_t g = image / images, left = (g + 1) * images - image;
+            int level = 0;
+            while ((g >> level & 1) != 0) {
+                problem.add[level] = levels + level * LEVEL;
+                level++;
             }
-            problem.is_last = g + 1 == groups;
-            problem.dw = problem.is_last ? call->dstate[ST_CONV_WEIGHT] + (block * shape.inputs + j0) * ST_BLOCK_K
-                                         : levels + problem.add_count * LEVEL;
-            problem.x = (const st_real *)call->in[0].data + g * images * shape.inputs + j0;
-            problem.dy = packed + (block * n + g * images) * ST_BLOCK_K;
+            problem.pixels = st_min(most, left);
+            problem.is_begun = image > g * images;
+            problem.add_count = problem.pixels == left ? level : 0;
+            problem.is_last = problem.pixels == left && g + 1 == groups;
+            problem.dw = g + 1 == groups ? call->dstate[ST_CONV_WEIGHT] + (block * shape.inputs + j0) * ST_BLOCK_K
+                                         : levels + level * LEVEL;
+            problem.x = of.x + image * shape.inputs + j0;
+            problem.dy = of.dy + (block * of.rows + image) * ST_BLOCK_K;
             call->site->kernels->brgemm_weights(&problem);
         }
     }
 }
 
+/* ---- the bias ---- */
+
+static int64_t bias_items(const st_call *call) {
+    const bool is_summed = call->dstate[ST_CONV_BIAS] != NULL && sums_weights(call);
+    return !is_summed ? 0 : call->carried != NULL ? shape_of(call->site).k_blocks : st_bias_items(call);
+}
+
+/* From the dy that was kept. */
+static void run_bias(const st_call *call, int64_t block) {
+    const fc_shape shape = shape_of(call->site);
+    const operands of = operands_of(call, &shape);
+    const int64_t n = st_run_total(call->run), groups = st_image_groups(n), images = n / groups;
+    const int64_t k0 = block * ST_BLOCK_K, count = st_min(ST_BLOCK_K, shape.k - k0);
+    st_real sums[8 * ST_BLOCK_K] = {0};
+    for (int64_t g = 0; g < groups; g++) {
+        call->site->kernels->sum_pixels(sums + g * ST_BLOCK_K, of.dy + (block * of.rows + g * images) * ST_BLOCK_K,
+                                        ST_BLOCK_K, images, count);
+    }
+    call->site->kernels->sum_tree(call->dstate[ST_CONV_BIAS] + k0, sums, ST_BLOCK_K, (int)groups, count);
+}
+
 static int64_t backward_items(const st_call *call) {
-    return data_items(call) + weights_items(call) + st_bias_items(call);
+    return data_items(call) + weights_items(call) + bias_items(call);
 }
 
 static void backward(const st_call *call, int64_t item, void *scratch) {
@@ -260,6 +319,8 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
         run_data(call, item, scratch);
     } else if (item < data + weights) {
         run_weights(call, item - data, scratch);
+    } else if (call->carried != NULL) {
+        run_bias(call, item - data - weights);
     } else {
         st_bias_sum(call, item - data - weights);
     }
@@ -267,15 +328,18 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
 
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     const fc_shape shape = shape_of(site);
+    const int64_t images = st_max(site->batch, site->total);
     int64_t product;
-    const bool fits =
-        st_layer_product(&product, (const int64_t[]){shape.inputs, shape.k + ST_BLOCK_K, 64}, 3) &&
-        st_layer_product(&product, (const int64_t[]){shape.inputs, site->batch + ST_BLOCK_K, 64}, 3) &&
-        st_layer_product(&product, (const int64_t[]){shape.k + ST_BLOCK_K, site->batch + ST_BLOCK_K, 64}, 3);
+    const bool fits = st_layer_product(&product, (const int64_t[]){shape.inputs, shape.k + ST_BLOCK_K, 64}, 3) &&
+                      st_layer_product(&product, (const int64_t[]){shape.inputs, images + ST_BLOCK_K, 64}, 3) &&
+                      st_layer_product(&product, (const int64_t[]){shape.k + ST_BLOCK_K, images + ST_BLOCK_K, 64}, 3);
     ST_FAIL_IF(!fits, err, STRATA_SHAPE, "%lld outputs of %lld inputs with %lld images are too large",
-               (long long)shape.k, (long long)shape.inputs, (long long)site->batch);
+               (long long)shape.k, (long long)shape.inputs, (long long)images);
     if (site->mode == ST_MODE_TRAIN) {
-        needs->shared_bytes = (turned_count(&shape, site->batch) + packed_count(&shape, site->batch)) * sizeof(st_real);
+        const bool carries = site->total > 0 && site->dstate_needed;
+        const size_t packed = packed_count(&shape, carries ? site->total : site->batch);
+        needs->shared_bytes = (turned_count(&shape, site->batch) + (carries ? 0 : packed)) * sizeof(st_real);
+        needs->carried_bytes = carries ? ((size_t)(site->total * shape.inputs) + packed) * sizeof(st_real) : 0;
         const size_t data = DATA_CHUNK * ST_BLOCK_K * sizeof(st_real) + (size_t)shape.k_blocks * sizeof(st_gemm_run);
         const size_t weights = 3 * WEIGHTS_CHUNK * ST_BLOCK_K * sizeof(st_real) + (size_t)site->batch * sizeof(int64_t);
         needs->thread_bytes = st_round_64(data > weights ? data : weights);
@@ -288,7 +352,7 @@ const st_impl st_fc_nhwc = {
     .forward = {{.items = forward_items, .run = forward}},
     .backward = {{.items = ready_items, .run = ready}, {.items = backward_items, .run = backward}},
     .fuses_epilogue = true,
-    .backward_reads_in = true,
+    .backward_reads = ST_READS_IN,
     .writes_strided = true,
     .state_count = state_count,
     .pack = pack,

@@ -18,7 +18,7 @@ static strata_status shape(st_infer *in, strata_error *err) {
 
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     (void)err;
-    size_t lanes = site->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+    size_t lanes = (size_t)st_layout_lanes(site->layout);
     needs->thread_bytes = site->mode == ST_MODE_TRAIN ? (size_t)site->out.c * lanes * sizeof(st_real) : 0;
     return STRATA_OK;
 }

@@ -27,7 +27,7 @@ static void reference(const st_call *call) {
 
 static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .backward = {{.run = backward, .by_image = true}},
-                             .is_in_place = true,
+                             .forward_in_place = true,
                              .reads_strided = true,
                              .writes_strided = true};
 

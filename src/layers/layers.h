@@ -64,6 +64,10 @@ void st_span_add(const st_kernels *kernels, st_span to, st_span a, st_span b); /
 bool st_view_streams(const st_call *call, const st_view *view);
 /* Images of the item that exist: 1, in LANES 1 to 16. */
 int64_t st_item_images(const st_call *call, const st_view *view, int64_t item);
+/* Numbers that each channel of each image has one of, [images][c]: from the [c][16 images] of an item in LANES. */
+void st_item_scatter(const st_call *call, st_real *to, const st_real *from, int64_t item);
+/* The sum over the images, `pitch` apart: in pairs, neighbours first, in double. */
+double st_sum_images(const st_real *of, int64_t pitch, int64_t count);
 /* out = activation(fma(in, scale, shift) + residual) for one item; scale, shift [c] or NULL. in.data == out.data is
  * allowed. */
 void st_item_apply(const st_call *call, const st_view *out, const st_view *in, const st_epilogue *epilogue,
@@ -82,6 +86,19 @@ void st_epilogue_backward(const st_call *call, st_activation activation, const s
 extern const st_op st_op_input, st_op_conv, st_op_fc, st_op_maxpool, st_op_avgpool, st_op_bn, st_op_relu, st_op_tanh,
     st_op_sigmoid, st_op_softmax, st_op_dropout, st_op_flatten, st_op_add, st_op_concat, st_op_identity,
     st_op_cross_entropy, st_op_subsample, st_op_lrn, st_op_scale, st_op_scaled_tanh, st_op_conv_table;
+
+/* What a loss wants of an image. Of a mixed picture `label` is the one with the larger share (the first where both are
+ * equal), and `moved` is what its target gives to `other`; 0 where there is nothing to give. */
+typedef struct st_target {
+    int32_t label, other;
+    double moved;
+} st_target;
+st_target st_target_of(const st_run *run, int64_t image);
+
+/* conv's phases, which conv_table runs as its own. */
+enum { ST_CONV_FORWARD };
+enum { ST_CONV_NHWC_TURN, ST_CONV_NHWC_BACKWARD, ST_CONV_NHWC_MERGE };
+enum { ST_CONV_LANES_BACKWARD, ST_CONV_LANES_SUM };
 
 /* Implementations that live in files of their own. */
 extern const st_impl st_conv_nhwc, st_conv_lanes, st_fc_nhwc, st_fc_lanes, st_cross_entropy_nhwc,

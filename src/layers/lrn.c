@@ -28,14 +28,10 @@ static strata_status shape(st_infer *in, strata_error *err) {
 
 /* ---- running ---- */
 
-static int lanes_of(st_layout layout) {
-    return layout == ST_LAYOUT_LANES ? ST_LANES : 1;
-}
-
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
     const lrn_params *params = site->params;
     (void)err; /* no larger than a few rows of the value itself */
-    int64_t lanes = lanes_of(site->layout);
+    int64_t lanes = st_layout_lanes(site->layout);
     needs->thread_bytes = ST_LRN_SCRATCH_COUNT(site->out.c * lanes, params->size / 2 * lanes) * sizeof(st_real);
     return STRATA_OK;
 }
@@ -45,7 +41,7 @@ static st_lrn work_of(const st_call *call, int64_t item, void *scratch) {
     st_span x = st_span_of(&call->in[0], item);
     return (st_lrn){.rows = x.rows,
                     .channels = call->out.dims.c,
-                    .lanes = lanes_of(call->out.layout),
+                    .lanes = (int)st_layout_lanes(call->out.layout),
                     .size = (int)params->size,
                     .alpha = (st_real)(params->alpha / (double)params->size),
                     .beta = (st_real)params->beta,
@@ -97,7 +93,7 @@ static void reference(const st_call *call) {
 static const st_impl impl = {.prepare = prepare,
                              .forward = {{.run = forward, .by_image = true}},
                              .backward = {{.run = backward, .by_image = true}},
-                             .backward_reads_in = true,
+                             .backward_reads = ST_READS_IN,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -148,6 +144,7 @@ const st_op st_op_lrn = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .kind = STRATA_LAYER_NORM,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,

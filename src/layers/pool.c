@@ -86,7 +86,7 @@ static strata_status shape(st_infer *in, strata_error *err) {
 
 static st_pool pool_of(const st_call *call) {
     const pool_params *params = call->site->params;
-    int64_t lanes = call->site->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+    int64_t lanes = st_layout_lanes(call->site->layout);
     st_dims in = call->in[0].dims, out = call->out.dims;
     in.c *= lanes;
     out.c *= lanes;
@@ -204,6 +204,10 @@ static void max_rows(const st_call *call, int64_t item, void *scratch) {
                                        index_of(call, image) + first * pool.in.c, st_span_of(&call->in[0], image).data);
 }
 
+static st_reads max_reads(const st_site *site) {
+    return max_keeps(site) ? ST_READS_NOTHING : ST_READS_IN_AND_OUT;
+}
+
 static void max_gather(const st_call *call, int64_t item, void *scratch) {
     if (!max_keeps(call->site)) {
         max_backward(call, item, scratch);
@@ -296,16 +300,13 @@ static void average_reference(const st_call *call) {
 static const st_impl max_nhwc = {.prepare = max_prepare,
                                  .forward = {{.items = row_items, .run = max_rows}},
                                  .backward = {{.run = max_gather, .by_image = true}},
-                                 .keeps = max_keeps,
-                                 .backward_reads_in = true,
-                                 .backward_reads_out = true,
+                                 .backward_reads_here = max_reads,
                                  .reads_strided = true,
                                  .writes_strided = true};
 
 static const st_impl max_lanes = {.forward = {{.run = max_forward, .by_image = true}},
                                   .backward = {{.run = max_backward, .by_image = true}},
-                                  .backward_reads_in = true,
-                                  .backward_reads_out = true,
+                                  .backward_reads = ST_READS_IN_AND_OUT,
                                   .reads_strided = true,
                                   .writes_strided = true};
 
@@ -363,6 +364,7 @@ const st_op st_op_maxpool = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .kind = STRATA_LAYER_POOL,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &max_nhwc, [ST_LAYOUT_LANES] = &max_lanes},
     .reference = max_reference,
@@ -408,6 +410,7 @@ const st_op st_op_avgpool = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
+    .kind = STRATA_LAYER_POOL,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &average_nhwc, [ST_LAYOUT_LANES] = &average_lanes},
     .reference = average_reference,

@@ -52,24 +52,25 @@ static void fold(const st_site *site, st_real *const *state, const st_real *shif
 
 /* ---- backward ---- */
 
-static int64_t lanes_of(st_layout layout) {
-    return layout == ST_LAYOUT_LANES ? ST_LANES : 1;
-}
-
-static int64_t item_count(int64_t images, st_layout layout) {
-    return (images + lanes_of(layout) - 1) / lanes_of(layout);
-}
-
-/* In `shared`: sums of dy, then of dy x, of each channel of each image, in the layout of a value with one pixel. */
+/* In `shared`: sums of dy, then of dy x, of each channel of each image, [images][c]. A step in pieces keeps those of all
+ * its images. */
 static size_t sums_count(const st_site *site) {
-    return (size_t)(item_count(site->batch, site->layout) * site->out.c * lanes_of(site->layout));
+    return (size_t)((site->total > 0 ? site->total : site->batch) * site->out.c);
 }
 
+static st_real *sums_of(const st_call *call) {
+    return call->carried != NULL ? call->carried : call->shared;
+}
+
+/* Of a thread: a mean of zero, then in LANES the sums of an item. */
 static strata_status prepare(const st_site *site, st_needs *needs, strata_error *err) {
+    size_t c = (size_t)site->out.c;
     (void)err; /* two pixels of the value for each image */
     if (site->mode == ST_MODE_TRAIN && site->dstate_needed) {
-        needs->shared_bytes = 2 * sums_count(site) * sizeof(st_real);
-        needs->thread_bytes = (size_t)site->out.c * sizeof(st_real);
+        size_t bytes = 2 * sums_count(site) * sizeof(st_real);
+        needs->shared_bytes = site->total > 0 ? 0 : bytes;
+        needs->carried_bytes = site->total > 0 ? bytes : 0;
+        needs->thread_bytes = (site->layout == ST_LAYOUT_LANES ? c + 2 * c * ST_LANES : c) * sizeof(st_real);
     }
     return STRATA_OK;
 }
@@ -78,21 +79,32 @@ static bool has_gradient(const st_call *call) {
     return call->dstate[WEIGHT] != NULL || call->dstate[BIAS] != NULL;
 }
 
-static void backward(const st_call *call, int64_t item, void *scratch) {
-    st_layout layout = call->out.layout;
+static void image_sums(const st_call *call, int64_t item, st_real *scratch) {
+    int64_t c = call->out.dims.c;
     st_span x = st_span_of(&call->in[0], item), dy = st_span_of(&call->dout, item);
+    st_norm_backward work = {.rows = x.rows,
+                             .channels = c,
+                             .lanes = (int)st_layout_lanes(call->out.layout),
+                             .in = x.data,
+                             .dout = dy.data,
+                             .in_stride = x.stride,
+                             .dout_stride = dy.stride,
+                             .mean = scratch};
+    st_real *sums = sums_of(call) + call->run->first * c, *products = sums + sums_count(call->site);
+    memset(scratch, 0, (size_t)c * sizeof(st_real));
+    if (call->out.layout == ST_LAYOUT_LANES) {
+        st_real *item_sums = scratch + c, *item_products = item_sums + c * ST_LANES;
+        call->site->kernels->norm_sums(&work, item_sums, item_products);
+        st_item_scatter(call, sums, item_sums, item);
+        st_item_scatter(call, products, item_products, item);
+    } else {
+        call->site->kernels->norm_sums(&work, sums + item * c, products + item * c);
+    }
+}
+
+static void backward(const st_call *call, int64_t item, void *scratch) {
     if (has_gradient(call)) {
-        st_real *sums = (st_real *)call->shared + item * x.width;
-        memset(scratch, 0, (size_t)call->out.dims.c * sizeof(st_real)); /* the mean: none */
-        call->site->kernels->norm_sums(&(st_norm_backward){.rows = x.rows,
-                                                           .channels = call->out.dims.c,
-                                                           .lanes = (int)lanes_of(layout),
-                                                           .in = x.data,
-                                                           .dout = dy.data,
-                                                           .in_stride = x.stride,
-                                                           .dout_stride = dy.stride,
-                                                           .mean = scratch},
-                                       sums, sums + sums_count(call->site));
+        image_sums(call, item, scratch);
     }
     if (call->din[0].data != NULL) {
         st_epilogue times = {.scale = call->state[WEIGHT]};
@@ -103,33 +115,21 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
     }
 }
 
-/* Of one channel, images first to first + count - 1. */
-static double sum_images(const st_call *call, const st_real *sums, int64_t channel, int64_t first, int64_t count) {
-    if (count == 1) {
-        int64_t lanes = lanes_of(call->out.layout);
-        return (double)sums[(first / lanes * call->out.dims.c + channel) * lanes + first % lanes];
-    }
-    int64_t half = 1;
-    while (2 * half < count) {
-        half *= 2;
-    }
-    return sum_images(call, sums, channel, first, half) + sum_images(call, sums, channel, first + half, count - half);
-}
-
 static int64_t channel_blocks(const st_call *call) {
-    return has_gradient(call) ? (call->out.dims.c + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK : 0;
+    bool is_summed = has_gradient(call) && st_run_is_last(call->run);
+    return is_summed ? (call->out.dims.c + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK : 0;
 }
 
 static void channel_gradients(const st_call *call, int64_t block, void *scratch) {
     (void)scratch;
-    const st_real *sums = call->shared, *products = sums + sums_count(call->site);
-    int64_t end = (block + 1) * CHANNEL_BLOCK;
-    for (int64_t c = block * CHANNEL_BLOCK; c < end && c < call->out.dims.c; c++) {
+    const st_real *sums = sums_of(call), *products = sums + sums_count(call->site);
+    int64_t end = (block + 1) * CHANNEL_BLOCK, pitch = call->out.dims.c, images = st_run_total(call->run);
+    for (int64_t c = block * CHANNEL_BLOCK; c < end && c < pitch; c++) {
         if (call->dstate[WEIGHT] != NULL) {
-            call->dstate[WEIGHT][c] = (st_real)sum_images(call, products, c, 0, call->run->n);
+            call->dstate[WEIGHT][c] = (st_real)st_sum_images(products + c, pitch, images);
         }
         if (call->dstate[BIAS] != NULL) {
-            call->dstate[BIAS][c] = (st_real)sum_images(call, sums, c, 0, call->run->n);
+            call->dstate[BIAS][c] = (st_real)st_sum_images(sums + c, pitch, images);
         }
     }
 }
@@ -148,7 +148,7 @@ static const st_impl impl = {.prepare = prepare,
                              .backward = {{.run = backward, .by_image = true},
                                           {.items = channel_blocks, .run = channel_gradients, .only_states = true}},
                              .fuses_epilogue = true,
-                             .backward_reads_in = true,
+                             .backward_reads = ST_READS_IN,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -177,6 +177,7 @@ const st_op st_op_scale = {
     .in_min = 1,
     .in_max = 1,
     .traits = ST_OP_IS_AFFINE,
+    .kind = STRATA_LAYER_NORM,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .fold = fold,

@@ -8,14 +8,11 @@ static strata_status shape(st_infer *in, strata_error *err) {
     return STRATA_OK;
 }
 
-static int lanes_of(const st_call *call) {
-    return call->out.layout == ST_LAYOUT_LANES ? ST_LANES : 1;
-}
-
 static void forward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
     st_span x = st_span_of(&call->in[0], item), y = st_span_of(&call->out, item);
-    call->site->kernels->softmax(y.data, y.stride, x.data, x.stride, x.rows, call->out.dims.c, lanes_of(call));
+    call->site->kernels->softmax(y.data, y.stride, x.data, x.stride, x.rows, call->out.dims.c,
+                                 (int)st_layout_lanes(call->out.layout));
 }
 
 static void backward(const st_call *call, int64_t item, void *scratch) {
@@ -25,7 +22,7 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
     }
     st_span dx = st_span_of(&call->din[0], item), dy = st_span_of(&call->dout, item), y = st_span_of(&call->out, item);
     call->site->kernels->softmax_backward(dx.data, dx.stride, dy.data, dy.stride, y.data, y.stride, y.rows,
-                                          call->out.dims.c, lanes_of(call), call->din_add[0]);
+                                          call->out.dims.c, (int)st_layout_lanes(call->out.layout), call->din_add[0]);
 }
 
 static void reference(const st_call *call) {
@@ -48,8 +45,8 @@ static void reference(const st_call *call) {
 
 static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .backward = {{.run = backward, .by_image = true}},
-                             .backward_reads_out = true,
-                             .is_in_place = true,
+                             .backward_reads = ST_READS_OUT,
+                             .forward_in_place = true,
                              .reads_strided = true,
                              .writes_strided = true};
 
@@ -64,7 +61,7 @@ const st_op st_op_softmax = {
              "probabilities anyway.",
     .init_param_offset = -1,
     .in_min = 1,
-    .traits = ST_OP_GIVES_PROBABILITIES,
+    .traits = ST_OP_GIVES_PROBABILITIES | ST_OP_IS_ATTACHED,
     .in_max = 1,
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},

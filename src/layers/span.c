@@ -5,15 +5,12 @@
 
 #include "layers/layers.h"
 
-static int64_t lanes_of(const st_view *view) {
-    return view->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
-}
-
 st_span st_span_of(const st_view *view, int64_t item) {
-    int64_t pixels = view->dims.h * view->dims.w, stride = view->pixel_stride * lanes_of(view);
+    int64_t lanes = st_layout_lanes(view->layout), pixels = view->dims.h * view->dims.w;
+    int64_t stride = view->pixel_stride * lanes;
     return (st_span){.data = (st_real *)view->data + item * pixels * stride,
                      .rows = pixels,
-                     .width = view->dims.c * lanes_of(view),
+                     .width = view->dims.c * lanes,
                      .stride = stride};
 }
 
@@ -55,7 +52,7 @@ void st_span_add(const st_kernels *kernels, st_span to, st_span a, st_span b) {
 }
 
 bool st_view_streams(const st_call *call, const st_view *view) {
-    int64_t lanes = lanes_of(view), images = (call->run->n + lanes - 1) / lanes;
+    int64_t lanes = st_layout_lanes(view->layout), images = st_layout_items(view->layout, call->run->n);
     int64_t row = view->pixel_stride * lanes, width = view->dims.c * lanes;
     size_t bytes = (size_t)(images * view->dims.h * view->dims.w * row) * sizeof(st_real);
     return bytes >= call->site->kernels->stream_bytes && (uintptr_t)view->data % 64 == 0 && row % ST_LANES == 0 &&
@@ -70,6 +67,26 @@ int64_t st_item_images(const st_call *call, const st_view *view, int64_t item) {
     return left < ST_LANES ? left : ST_LANES;
 }
 
+void st_item_scatter(const st_call *call, st_real *to, const st_real *from, int64_t item) {
+    int64_t c = call->out.dims.c, images = st_item_images(call, &call->out, item);
+    for (int64_t image = 0; image < images; image++) {
+        for (int64_t i = 0; i < c; i++) {
+            to[(item * ST_LANES + image) * c + i] = from[i * ST_LANES + image];
+        }
+    }
+}
+
+double st_sum_images(const st_real *of, int64_t pitch, int64_t count) {
+    if (count == 1) {
+        return (double)of[0];
+    }
+    int64_t half = 1;
+    while (2 * half < count) {
+        half *= 2;
+    }
+    return st_sum_images(of, pitch, half) + st_sum_images(of + half * pitch, pitch, count - half);
+}
+
 void st_item_apply(const st_call *call, const st_view *out, const st_view *in, const st_epilogue *epilogue,
                    int64_t item) {
     bool is_per_channel = epilogue->scale != NULL || epilogue->shift != NULL;
@@ -79,7 +96,7 @@ void st_item_apply(const st_call *call, const st_view *out, const st_view *in, c
     }
     st_apply work = {.rows = to.rows,
                      .channels = out->dims.c,
-                     .lanes = (int)lanes_of(out),
+                     .lanes = (int)st_layout_lanes(out->layout),
                      .in = from.data,
                      .residual = residual.data,
                      .out = to.data,

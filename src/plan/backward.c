@@ -7,16 +7,16 @@ typedef struct backward_state {
     bool *written; /* [values] something has contributed to the whole value */
 } backward_state;
 
+static bool has_slices(const st_slot *slot) {
+    return slot->first_slice >= 0;
+}
+
 static bool value_needs_gradient(const st_plan *plan, int value) {
-    if (plan->slots[value].child_count == 0) {
-        return plan->slots[value].needs_gradient;
+    bool needs = plan->slots[value].needs_gradient && !has_slices(&plan->slots[value]);
+    for (int i = plan->slots[value].first_slice; i >= 0 && !needs; i = plan->slots[i].next_slice) {
+        needs = value_needs_gradient(plan, i);
     }
-    for (int i = 0; i < plan->graph->node_count; i++) {
-        if (plan->slots[i].parent == value && value_needs_gradient(plan, i)) {
-            return true;
-        }
-    }
-    return false;
+    return needs;
 }
 
 static bool is_trained(const st_step *step) {
@@ -47,7 +47,7 @@ static void find_needs(st_plan *plan) {
         plan->slots[step->value].needs_gradient = needs;
     }
     for (int i = 0; i < plan->graph->node_count; i++) {
-        if (plan->slots[i].child_count > 0) {
+        if (has_slices(&plan->slots[i])) {
             plan->slots[i].needs_gradient = value_needs_gradient(plan, i);
         }
     }
@@ -79,10 +79,8 @@ static void find_clears(st_plan *plan) {
 static void mark_written(backward_state *state, int value) {
     const st_plan *plan = state->planner->plan;
     state->written[value] = true;
-    for (int i = 0; plan->slots[value].child_count > 0 && i < plan->graph->node_count; i++) {
-        if (plan->slots[i].parent == value) {
-            mark_written(state, i);
-        }
+    for (int i = plan->slots[value].first_slice; i >= 0; i = plan->slots[i].next_slice) {
+        mark_written(state, i);
     }
 }
 
@@ -107,31 +105,46 @@ static bool is_input(const st_step *step, int value) {
     return false;
 }
 
-static bool backward_reads(const st_plan *plan, int value) {
-    bool reads = false;
+/* reads[value]: backward reads it. */
+static strata_status find_read_values(bool **reads, st_planner *planner) {
+    const st_plan *plan = planner->plan;
+    ST_TRY(st_arena_alloc(reads, planner->arena, (size_t)plan->graph->node_count, sizeof **reads, planner->err));
     for (int s = 0; s < plan->step_count; s++) {
         const st_step *step = &plan->steps[s];
-        bool is_read =
-            (step->backward_reads_in && is_input(step, value)) || (step->backward_reads_out && step->value == value);
-        reads = reads || (step->runs_backward && is_read);
+        for (int k = 0; k < step->site.in_count && step->runs_backward && step->backward_reads_in; k++) {
+            (*reads)[step->in[k]] = true;
+        }
+        if (step->value >= 0 && step->runs_backward && step->backward_reads_out) {
+            (*reads)[step->value] = true;
+        }
     }
-    return reads;
+    return STRATA_OK;
+}
+
+/* What the step's value is computed from is there when backward comes. */
+static bool is_kept(const st_plan *plan, const bool *reads, const st_step *step) {
+    bool kept = step->residual < 0 || (reads[step->residual] && !plan->slots[step->residual].is_again);
+    for (int k = 0; k < step->site.in_count; k++) {
+        kept = kept && !plan->slots[step->in[k]].is_again;
+    }
+    return kept;
 }
 
 /* Values that backward reads but that are cheap to compute again, such as batch norm with its rectifier. A shortcut
  * that comes in must be there anyway: of a row of residual blocks every other one is computed again. */
-static void find_agains(st_plan *plan) {
+static strata_status find_agains(st_planner *planner) {
+    const st_plan *plan = planner->plan;
     int64_t from = plan->options.again_from > 0 ? plan->options.again_from : AGAIN_FROM;
+    bool *reads = NULL;
+    ST_TRY(find_read_values(&reads, planner));
     for (int s = 0; s < plan->step_count; s++) {
         const st_step *step = &plan->steps[s];
         if (step->output >= 0 || step->impl->again == NULL || !step->runs_backward) {
             continue;
         }
-        bool is_kept =
-            step->residual < 0 || (!plan->slots[step->residual].is_again && backward_reads(plan, step->residual));
         st_slot *slot = &plan->slots[step->value];
-        slot->is_again =
-            is_kept && slot->parent < 0 && slot->child_count == 0 && slot->dims.h * slot->dims.w * slot->dims.c >= from;
+        slot->is_again = is_kept(plan, reads, step) && slot->parent < 0 && !has_slices(slot) &&
+                         slot->dims.h * slot->dims.w * slot->dims.c >= from;
     }
     for (int i = 0; i < plan->graph->output_count; i++) {
         int value = plan->alias[plan->graph->outputs[i].node];
@@ -139,13 +152,14 @@ static void find_agains(st_plan *plan) {
             plan->slots[value].is_again = false; /* the caller reads it after the run */
         }
     }
+    return STRATA_OK;
 }
 
 /* ---- gradients that take over the memory of others -------------------------------------------------------------- */
 
 static bool is_plain(const st_plan *plan, int value) {
     const st_slot *slot = &plan->slots[value];
-    return slot->parent < 0 && slot->child_count == 0 && !slot->clear_gradient;
+    return slot->parent < 0 && !has_slices(slot) && !slot->clear_gradient;
 }
 
 static bool may_take_over(const st_plan *plan, const st_step *step, int value) {
@@ -181,6 +195,14 @@ static void share_gradients(st_plan *plan) {
             plan->slots[step->in[0]].gradient_of = step->value;
         }
     }
+    /* Straight to the value that owns the memory, which comes later: a chain of thousands is as quick to follow as one.
+     */
+    for (int i = plan->graph->node_count - 1; i >= 0; i--) {
+        st_slot *slot = &plan->slots[i];
+        if (slot->gradient_of >= 0 && plan->slots[slot->gradient_of].gradient_of >= 0) {
+            slot->gradient_of = plan->slots[slot->gradient_of].gradient_of;
+        }
+    }
 }
 
 /* Which steps need no pass of its own for a rectifier, and what backward reads. */
@@ -191,10 +213,12 @@ static void find_reads(st_plan *plan) {
         step->site.activates_backward = step->impl->activates_backward && is_simple && step->runs_backward &&
                                         (!step->residual_needed || step->residual_shared);
         bool told_from_out = !step->site.activates_backward || step->residual >= 0;
-        bool keeps = step->impl->keeps != NULL && step->impl->keeps(&step->site);
-        step->backward_reads_in = step->impl->backward_reads_in && !keeps;
+        const st_impl *impl = step->impl;
+        st_reads reads =
+            impl->backward_reads_here != NULL ? impl->backward_reads_here(&step->site) : impl->backward_reads;
+        step->backward_reads_in = (reads & ST_READS_IN) != 0;
         step->backward_reads_out =
-            (step->impl->backward_reads_out && !keeps) || (step->activation != ST_ACTIVATION_NONE && told_from_out);
+            (reads & ST_READS_OUT) != 0 || (step->activation != ST_ACTIVATION_NONE && told_from_out);
     }
 }
 
@@ -238,8 +262,5 @@ strata_status st_plan_backward(st_planner *planner) {
         share_gradients(plan);
         find_reads(plan);
     }
-    if (training && !plan->options.keep_values) {
-        find_agains(plan);
-    }
-    return STRATA_OK;
+    return training && !plan->options.keep_values ? find_agains(planner) : STRATA_OK;
 }

@@ -10,12 +10,22 @@ enum { FEW_CHANNELS = 16, SOME_CHANNELS = 64, SOME_ROW = 512 };
 
 typedef struct fuse_state {
     st_planner *planner;
-    int *uses;  /* [nodes] readers of a node in this mode */
-    int *reads; /* [values] readers of a value, aliases counted through */
+    int *uses;        /* [nodes] readers of a node in this mode */
+    int *reads;       /* [values] readers of a value, aliases counted through */
+    bool *needs_flat; /* [nodes] read as flat by a layer, or as an output, that does not take spatial values for it */
+    bool *is_taken_whole; /* [values] see find_taken_whole */
+    int *seen_by;         /* [values] the last concat that had this among its inputs; 0, the net's input, is none */
 } fuse_state;
 
 static bool has_side_heads(const st_plan *plan) {
     return plan->options.mode == ST_MODE_TRAIN && !plan->options.as_inference;
+}
+
+/* Accuracy is measured on the main output: inference leaves the other losses out, unless they are asked for. */
+static bool counts_loss(const st_plan *plan, int output) {
+    bool is_there = has_side_heads(plan) || !plan->graph->outputs[output].is_train_only;
+    return is_there &&
+           (plan->options.mode == ST_MODE_TRAIN || plan->options.as_inference || output == plan->graph->main_output);
 }
 
 static bool is_alive(const st_plan *plan, const st_node *node) {
@@ -43,6 +53,7 @@ static strata_status make_site(st_planner *planner, const st_node *node, const i
                       .kernels = plan->options.kernels,
                       .mode = plan->options.mode,
                       .batch = plan->options.batch,
+                      .total = plan->options.mode == ST_MODE_TRAIN ? plan->options.total : 0,
                       .threads = plan->options.threads,
                       .in_count = node->in_count,
                       .in = in,
@@ -62,12 +73,18 @@ static bool serves_lanes(const st_op *op) {
     return (op->traits & (ST_OP_IS_INPUT | ST_OP_IS_IDENTITY)) != 0 || op->impl[ST_LAYOUT_LANES] != NULL;
 }
 
+/* A step in pieces runs in the layout in which it would run whole. */
 static bool suits_lanes(const st_plan *plan, st_dims dims) {
-    return dims.c <= FEW_CHANNELS ||
-           (dims.c <= SOME_CHANNELS && dims.w * dims.c <= SOME_ROW && plan->options.batch >= ST_LANES);
+    const st_plan_options *options = &plan->options;
+    bool has_many = options->batch >= ST_LANES || options->total >= ST_LANES;
+    return dims.c <= FEW_CHANNELS || (dims.c <= SOME_CHANNELS && dims.w * dims.c <= SOME_ROW && has_many);
 }
 
 static void choose_layout(st_plan *plan) {
+    if (plan->options.layout != NULL) {
+        plan->layout = *plan->options.layout;
+        return;
+    }
     plan->layout = ST_LAYOUT_NHWC;
     bool has_spatial = false;
     for (int i = 0; i < plan->graph->node_count; i++) {
@@ -87,6 +104,21 @@ static void choose_layout(st_plan *plan) {
     plan->layout = has_spatial ? ST_LAYOUT_LANES : ST_LAYOUT_NHWC;
 }
 
+/* Pieces of a step begin with a whole block of 16 images, as they would in the whole step: a block takes its memory
+ * anyway. Not where a layer mixes the images of a piece: it is to see as many as it was told. */
+static void round_pieces(st_plan *plan) {
+    st_plan_options *options = &plan->options;
+    bool mixes = false;
+    for (int i = 0; i < plan->graph->node_count; i++) {
+        const st_node *node = &plan->graph->nodes[i];
+        mixes = mixes || ((node->op->traits & ST_OP_MIXES_IMAGES) != 0 && !node->is_frozen);
+    }
+    if (options->total > 0 && plan->layout == ST_LAYOUT_LANES && !mixes) {
+        options->batch = st_layout_items(plan->layout, options->batch) * ST_LANES;
+    }
+    options->total = options->total > options->batch ? options->total : 0;
+}
+
 /* ---- nodes to steps --------------------------------------------------------------------------------------------- */
 
 static void alias_node(fuse_state *state, int node, int value) {
@@ -103,23 +135,6 @@ static st_step *open_step(const fuse_state *state, int value) {
     }
     st_step *step = &plan->steps[index];
     return step->impl->fuses_epilogue && step->activation == ST_ACTIVATION_NONE ? step : NULL;
-}
-
-static bool takes_spatial_only(const st_plan *plan, int flatten) {
-    for (int i = 0; i < plan->graph->node_count; i++) {
-        const st_node *node = &plan->graph->nodes[i];
-        for (int k = 0; k < node->in_count; k++) {
-            if (node->in[k] == flatten && (node->op->traits & ST_OP_TAKES_SPATIAL_AS_FLAT) == 0) {
-                return false;
-            }
-        }
-    }
-    for (int i = 0; i < plan->graph->output_count; i++) {
-        if (plan->graph->outputs[i].node == flatten) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool fuse_add(fuse_state *state, int index) {
@@ -156,7 +171,7 @@ static bool absorb(fuse_state *state, int index) {
     bool is_view = (traits & ST_OP_IS_IDENTITY) != 0 || (infer && (traits & ST_OP_IS_TRAIN_ONLY) != 0);
     if ((traits & ST_OP_IS_FLATTEN) != 0) {
         st_dims dims = plan->slots[value].dims;
-        is_view = is_view || (dims.h == 1 && dims.w == 1) || takes_spatial_only(plan, index);
+        is_view = is_view || (dims.h == 1 && dims.w == 1) || !state->needs_flat[index];
     }
     if ((traits & ST_OP_IS_VIEW_OF_EQUAL) != 0) {
         st_dims in = plan->graph->nodes[node->in[0]].out, out = node->out;
@@ -193,15 +208,13 @@ static bool absorb(fuse_state *state, int index) {
 /* At inference a layer that may write over its input does, where nobody else reads it. */
 static void share_memory(fuse_state *state, const st_step *step) {
     st_plan *plan = state->planner->plan;
-    if (plan->options.mode != ST_MODE_INFER || plan->options.keep_values || !step->impl->is_in_place ||
+    if (plan->options.mode != ST_MODE_INFER || plan->options.keep_values || !step->impl->forward_in_place ||
         step->site.in_count != 1 || state->reads[step->in[0]] != 1) {
         return;
     }
     /* Straight to the value that owns the memory: a chain of a thousand such layers is as quick to follow as one. */
     int root = plan->slots[step->in[0]].parent >= 0 ? plan->slots[step->in[0]].parent : step->in[0];
     plan->slots[step->value].parent = root;
-    plan->slots[step->in[0]].child_count = 1;
-    plan->slots[root].child_count += plan->slots[root].child_count == 0 ? 1 : 0;
 }
 
 static strata_status add_step(fuse_state *state, int index) {
@@ -269,50 +282,59 @@ static strata_status add_loss(fuse_state *state, int output_index) {
 
 /* ---- concat ----------------------------------------------------------------------------------------------------- */
 
-static bool readers_step_over(const st_plan *plan, int value) {
-    for (int s = 0; s < plan->step_count; s++) {
-        const st_step *step = &plan->steps[s];
-        for (int k = 0; k < step->site.in_count; k++) {
-            bool is_concat = (step->node->op->traits & ST_OP_IS_CONCAT) != 0 && step->output < 0;
-            if (step->in[k] == value && !is_concat && !step->impl->reads_strided) {
-                return false;
-            }
-        }
-    }
-    return true;
+static bool is_concat(const st_step *step) {
+    return step->output < 0 && (step->node->op->traits & ST_OP_IS_CONCAT) != 0;
 }
 
-static bool can_slice(const st_plan *plan, const st_step *concat) {
+/* Marks in state->is_taken_whole the values with a reader that cannot step over the other channels. */
+static void find_taken_whole(fuse_state *state) {
+    const st_plan *plan = state->planner->plan;
+    for (int s = 0; s < plan->step_count; s++) {
+        const st_step *step = &plan->steps[s];
+        for (int k = 0; k < step->site.in_count && !is_concat(step) && !step->impl->reads_strided; k++) {
+            state->is_taken_whole[step->in[k]] = true;
+        }
+    }
+}
+
+static bool can_slice(fuse_state *state, const st_step *concat) {
+    const st_plan *plan = state->planner->plan;
     for (int k = 0; k < concat->site.in_count; k++) {
         int value = concat->in[k];
         const st_slot *slot = &plan->slots[value];
-        if (slot->parent >= 0 || slot->step < 0 || !plan->steps[slot->step].impl->writes_strided ||
-            !readers_step_over(plan, value)) {
+        bool comes_twice = state->seen_by[value] == concat->value;
+        state->seen_by[value] = concat->value;
+        if (comes_twice || slot->parent >= 0 || slot->step < 0 || !plan->steps[slot->step].impl->writes_strided ||
+            state->is_taken_whole[value]) {
             return false;
-        }
-        for (int other = 0; other < k; other++) {
-            if (concat->in[other] == value) {
-                return false;
-            }
         }
     }
     return true;
 }
 
-static void slice_concats(st_plan *plan) {
+/* Its inputs to slices, in order; it is no step any more. */
+static void slice(st_plan *plan, const st_step *concat) {
+    st_slot *whole = &plan->slots[concat->value];
+    int64_t channel = whole->dims.c;
+    for (int k = concat->site.in_count - 1; k >= 0; k--) {
+        st_slot *slot = &plan->slots[concat->in[k]];
+        channel -= slot->dims.c;
+        slot->parent = concat->value;
+        slot->channel_offset = channel;
+        slot->next_slice = whole->first_slice;
+        whole->first_slice = concat->in[k];
+    }
+    whole->step = -1;
+}
+
+static void slice_concats(fuse_state *state) {
+    st_plan *plan = state->planner->plan;
     int kept = 0;
+    find_taken_whole(state);
     for (int s = 0; s < plan->step_count; s++) {
         st_step *step = &plan->steps[s];
-        if (step->output < 0 && (step->node->op->traits & ST_OP_IS_CONCAT) != 0 && can_slice(plan, step)) {
-            int64_t channel = 0;
-            for (int k = 0; k < step->site.in_count; k++) {
-                st_slot *slot = &plan->slots[step->in[k]];
-                slot->parent = step->value;
-                slot->channel_offset = channel;
-                channel += slot->dims.c;
-            }
-            plan->slots[step->value].child_count = step->site.in_count;
-            plan->slots[step->value].step = -1;
+        if (is_concat(step) && can_slice(state, step)) {
+            slice(plan, step);
             continue;
         }
         if (kept != s) {
@@ -326,41 +348,60 @@ static void slice_concats(st_plan *plan) {
     plan->step_count = kept;
 }
 
-strata_status st_plan_fuse(st_planner *planner) {
+static strata_status allocate(fuse_state *state) {
+    st_planner *planner = state->planner;
     st_plan *plan = planner->plan;
-    const st_graph *graph = plan->graph;
-    size_t count = (size_t)graph->node_count;
-    fuse_state state = {.planner = planner};
+    size_t count = (size_t)plan->graph->node_count, most_steps = count + (size_t)plan->graph->output_count;
     ST_TRY(st_arena_alloc(&plan->alias, planner->arena, count, sizeof *plan->alias, planner->err));
     ST_TRY(st_arena_alloc(&plan->slots, planner->arena, count, sizeof *plan->slots, planner->err));
-    ST_TRY(st_arena_alloc(&plan->steps, planner->arena, count + (size_t)graph->output_count, sizeof *plan->steps,
-                          planner->err));
-    ST_TRY(st_arena_alloc(&state.uses, planner->arena, count, sizeof *state.uses, planner->err));
-    ST_TRY(st_arena_alloc(&state.reads, planner->arena, count, sizeof *state.reads, planner->err));
-    choose_layout(plan);
+    ST_TRY(st_arena_alloc(&plan->steps, planner->arena, most_steps, sizeof *plan->steps, planner->err));
+    ST_TRY(st_arena_alloc(&state->uses, planner->arena, count, sizeof *state->uses, planner->err));
+    ST_TRY(st_arena_alloc(&state->reads, planner->arena, count, sizeof *state->reads, planner->err));
+    ST_TRY(st_arena_alloc(&state->needs_flat, planner->arena, count, sizeof *state->needs_flat, planner->err));
+    ST_TRY(st_arena_alloc(&state->is_taken_whole, planner->arena, count, sizeof *state->is_taken_whole, planner->err));
+    return st_arena_alloc(&state->seen_by, planner->arena, count, sizeof *state->seen_by, planner->err);
+}
+
+static void count_uses(fuse_state *state) {
+    const st_plan *plan = state->planner->plan;
+    const st_graph *graph = plan->graph;
     for (int i = 0; i < graph->node_count; i++) {
-        plan->slots[i] = (st_slot){.parent = -1, .step = -1, .gradient_of = -1, .dtype = ST_DTYPE_REAL};
-        for (int k = 0; is_alive(plan, &graph->nodes[i]) && k < graph->nodes[i].in_count; k++) {
-            state.uses[graph->nodes[i].in[k]]++;
+        const st_node *node = &graph->nodes[i];
+        for (int k = 0; k < node->in_count; k++) {
+            state->uses[node->in[k]] += is_alive(plan, node);
+            state->needs_flat[node->in[k]] |= (node->op->traits & ST_OP_TAKES_SPATIAL_AS_FLAT) == 0;
         }
     }
     for (int i = 0; i < graph->output_count; i++) {
-        if (is_alive(plan, &graph->nodes[graph->outputs[i].node])) {
-            state.uses[graph->outputs[i].node]++;
-        }
+        int node = graph->outputs[i].node;
+        state->uses[node] += is_alive(plan, &graph->nodes[node]);
+        state->needs_flat[node] = true;
+    }
+}
+
+strata_status st_plan_fuse(st_planner *planner) {
+    st_plan *plan = planner->plan;
+    const st_graph *graph = plan->graph;
+    fuse_state state = {.planner = planner};
+    ST_TRY(allocate(&state));
+    choose_layout(plan);
+    round_pieces(plan);
+    count_uses(&state);
+    for (int i = 0; i < graph->node_count; i++) {
+        plan->slots[i] = (st_slot){
+            .parent = -1, .step = -1, .gradient_of = -1, .first_slice = -1, .next_slice = -1, .dtype = ST_DTYPE_REAL};
+        plan->alias[i] = -1;
     }
     for (int i = 0; i < graph->node_count; i++) {
-        plan->alias[i] = -1;
         if (is_alive(plan, &graph->nodes[i]) && !absorb(&state, i)) {
             ST_TRY(add_step(&state, i));
         }
     }
     for (int i = 0; i < graph->output_count; i++) {
-        bool counts = has_side_heads(plan) || i == graph->main_output;
-        if (graph->outputs[i].loss != NULL && counts) {
+        if (graph->outputs[i].loss != NULL && counts_loss(plan, i)) {
             ST_TRY(add_loss(&state, i));
         }
     }
-    slice_concats(plan);
+    slice_concats(&state);
     return STRATA_OK;
 }

@@ -2,7 +2,6 @@
 #include "plan/plan.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- lifetimes -------------------------------------------------------------------------------------------------- */
 
@@ -24,10 +23,7 @@ static st_slot *owner(st_plan *plan, int value) {
 
 static st_piece *gradient_piece(st_plan *plan, int value) {
     st_slot *slot = owner(plan, value);
-    while (slot->gradient_of >= 0) {
-        slot = &plan->slots[slot->gradient_of];
-    }
-    return &slot->gradient;
+    return slot->gradient_of >= 0 ? &plan->slots[slot->gradient_of].gradient : &slot->gradient;
 }
 
 static void live_forward(st_plan *plan, st_step *step, int segment) {
@@ -154,33 +150,6 @@ static int larger_first(const void *a, const void *b) {
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/* The lowest offset where `piece` overlaps none of the placed pieces that live at the same time. `placed` is in order
- * of offsets, and stays so. */
-static void place(st_piece *piece, st_piece **placed, size_t placed_count) {
-    piece->offset = 0;
-    for (size_t i = 0; i < placed_count; i++) {
-        if (placed[i]->first > piece->last || piece->first > placed[i]->last) {
-            continue;
-        }
-        if (piece->offset + piece->bytes <= placed[i]->offset) {
-            break;
-        }
-        size_t end = placed[i]->offset + placed[i]->bytes;
-        piece->offset = end > piece->offset ? end : piece->offset;
-    }
-    size_t low = 0, high = placed_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (placed[middle]->offset <= piece->offset) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    memmove(placed + low + 1, placed + low, (placed_count - low) * sizeof *placed);
-    placed[low] = piece;
-}
-
 static void collect(st_piece **pieces, size_t *count, st_piece *piece, size_t bytes) {
     piece->bytes = (bytes + 63) / 64 * 64;
     if (bytes > 0 && piece->first <= piece->last) {
@@ -195,9 +164,8 @@ static void reset(st_piece *piece) {
 strata_status st_plan_memory(st_planner *planner) {
     st_plan *plan = planner->plan;
     size_t most = (size_t)plan->graph->node_count * 3 + (size_t)plan->step_count * 4, count = 0;
-    st_piece **pieces = NULL, **placed = NULL;
+    st_piece **pieces = NULL;
     ST_TRY(st_arena_alloc(&pieces, planner->arena, most, sizeof *pieces, planner->err));
-    ST_TRY(st_arena_alloc(&placed, planner->arena, most, sizeof *placed, planner->err));
     for (int i = 0; i < plan->graph->node_count; i++) {
         reset(&plan->slots[i].data);
         reset(&plan->slots[i].gradient);
@@ -227,8 +195,8 @@ strata_status st_plan_memory(st_planner *planner) {
         collect(pieces, &count, &step->shared_backward, step->needs.shared_bytes);
     }
     qsort(pieces, count, sizeof *pieces, larger_first);
+    ST_TRY(st_plan_place(pieces, count, plan->segment_count, planner->arena, planner->err));
     for (size_t i = 0; i < count; i++) {
-        place(pieces[i], placed, i);
         size_t end = pieces[i]->offset + pieces[i]->bytes;
         plan->arena_bytes = end > plan->arena_bytes ? end : plan->arena_bytes;
     }

@@ -20,7 +20,7 @@ strata_status st_plan_build(const st_plan **out, st_arena *arena, const st_graph
 }
 
 int64_t st_view_image_stride(const st_view *view) {
-    int64_t lanes = view->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+    int64_t lanes = st_layout_lanes(view->layout);
     return view->dims.h * view->dims.w * view->pixel_stride * lanes;
 }
 
@@ -32,14 +32,25 @@ size_t st_plan_locate(const st_plan *plan, int value, bool gradient, st_view *vi
         channel += plan->slots[root].channel_offset;
         root = plan->slots[root].parent;
     }
-    while (gradient && plan->slots[root].gradient_of >= 0) {
+    if (gradient && plan->slots[root].gradient_of >= 0) {
         root = plan->slots[root].gradient_of;
     }
     const st_slot *owner = &plan->slots[root];
-    int64_t lanes = plan->layout == ST_LAYOUT_LANES ? ST_LANES : 1;
+    int64_t lanes = st_layout_lanes(plan->layout);
     *view = (st_view){.dtype = slot->dtype, .layout = plan->layout, .dims = slot->dims, .pixel_stride = owner->dims.c};
     size_t offset = (size_t)(channel * lanes) * st_dtype_size(slot->dtype);
     return (gradient ? owner->gradient.offset : owner->data.offset) + offset;
+}
+
+bool st_plan_has_value(const st_plan *plan, int node) {
+    const uint32_t views = ST_OP_IS_TRAIN_ONLY | ST_OP_IS_FLATTEN | ST_OP_IS_IDENTITY | ST_OP_IS_VIEW_OF_EQUAL;
+    for (int i = node + 1; i < plan->graph->node_count; i++) {
+        if (plan->alias[i] >= 0 && plan->alias[i] == plan->alias[node] &&
+            (plan->graph->nodes[i].op->traits & views) == 0) {
+            return false;
+        }
+    }
+    return plan->alias[node] >= 0;
 }
 
 /* ---- the plan as text ------------------------------------------------------------------------------------------- */

@@ -12,11 +12,15 @@
 typedef struct st_plan_options {
     st_mode mode;
     int64_t batch;
+    int64_t total; /* images of a step of training that comes in pieces of `batch`; 0: steps come whole */
     int threads;
     const struct st_kernels *kernels;
     int64_t again_from; /* numbers of one image from which a value may be computed twice; 0: as measured to pay */
-    bool keep_values;   /* nothing is fused and every value stays to the end: each path can be read after a run */
-    bool as_inference;  /* with ST_MODE_TRAIN: gradients of what inference computes, no side heads */
+    /* NULL: as the shapes suggest */
+    const st_layout *layout;
+    bool keep_values;  /* nothing is fused and every value stays to the end: each path can be read after a run */
+    bool as_inference; /* a trace of what inference computes: the losses of all its outputs; with ST_MODE_TRAIN their
+                          gradients, without the side heads of training */
 } st_plan_options;
 
 /* A piece of the arena that lives from one segment to another. */
@@ -31,12 +35,12 @@ typedef struct st_slot {
     int64_t channel_offset; /* in the parent */
     st_dims dims;
     st_dtype dtype;
-    int step;                /* that makes it; -1: an alias, see st_plan.alias */
-    int child_count;         /* values that are slices of this one */
-    st_piece data, gradient; /* of values that own memory */
-    bool is_again;           /* given up after forward, computed again before the first backward step that reads it */
+    int step;                    /* that makes it; -1: an alias, see st_plan.alias */
+    int first_slice, next_slice; /* the values that are slices of this one, as a list; -1: none, no more */
+    st_piece data, gradient;     /* of values that own memory */
+    bool is_again; /* given up after forward, computed again before the first backward step that reads it */
     st_piece again;
-    int gradient_of; /* the value whose gradient's memory this one's gradient takes over; -1: its own */
+    int gradient_of; /* the value that owns the memory which this one's gradient takes over; -1: its own */
     bool needs_gradient;
     bool clear_gradient; /* contributions do not cover it at once: zero it first, then add all */
 } st_slot;
@@ -92,7 +96,6 @@ typedef struct st_plan {
     int step_count;
     st_task *tasks; /* forward, then backward in training */
     int task_count, forward_task_count, segment_count;
-    bool chains;         /* while tasks are added: the last segment works image by image throughout */
     size_t arena_bytes;  /* values, gradients, kept, shared */
     size_t thread_bytes; /* scratch of each thread */
 } st_plan;
@@ -102,6 +105,8 @@ strata_status st_plan_build(const st_plan **out, st_arena *arena, const st_graph
                             strata_error *err);
 /* Where a value's data (or gradient) begins in the arena, and its view without the pointer. */
 size_t st_plan_locate(const st_plan *plan, int value, bool gradient, st_view *view);
+/* Whether the plan computes this node's value as such: false where a later layer is fused to it. */
+bool st_plan_has_value(const st_plan *plan, int node);
 /* Elements between the beginnings of neighbouring images (NHWC) or blocks of 16 (LANES). */
 int64_t st_view_image_stride(const st_view *view);
 void st_plan_text(st_text *text, const st_plan *plan);
@@ -111,10 +116,15 @@ typedef struct st_planner {
     st_plan *plan;
     st_arena *arena;
     strata_error *err;
+    bool chains; /* while tasks are added: the last segment works image by image throughout */
 } st_planner;
 strata_status st_plan_fuse(st_planner *planner);     /* nodes to steps, aliases, epilogues, slices */
 strata_status st_plan_backward(st_planner *planner); /* which gradients, in which order */
 strata_status st_plan_schedule(st_planner *planner); /* tasks and segments: schedule.c */
 strata_status st_plan_memory(st_planner *planner);   /* lifetimes to offsets */
+
+/* Of st_plan_memory: offsets for pieces in this order; `last` is below segment_count. place.c */
+strata_status st_plan_place(st_piece *const *pieces, size_t count, int segment_count, st_arena *arena,
+                            strata_error *err);
 
 #endif

@@ -2,11 +2,13 @@
 #include "plan/plan.h"
 
 /* `joins`: belongs to the segment before. `chains`: works image by image and so may follow what does. */
-static void add_task(st_plan *plan, st_task_kind kind, int step, int phase, bool by_image, bool joins, bool chains) {
+static void add_task(st_planner *planner, st_task_kind kind, int step, int phase, bool by_image, bool joins,
+                     bool chains) {
+    st_plan *plan = planner->plan;
     st_task *task = &plan->tasks[plan->task_count++];
-    bool is_chained = plan->task_count > 1 && chains && plan->chains;
+    bool is_chained = plan->task_count > 1 && chains && planner->chains;
     plan->segment_count += joins || is_chained ? 0 : 1;
-    plan->chains = joins ? plan->chains && chains : chains;
+    planner->chains = joins ? planner->chains && chains : chains;
     *task =
         (st_task){.kind = kind, .step = step, .phase = phase, .by_image = by_image, .segment = plan->segment_count - 1};
 }
@@ -21,11 +23,8 @@ static int level_of_value(const st_plan *plan, const int *levels, int value) {
         return levels[plan->slots[value].step];
     }
     int level = 0;
-    bool is_concat = (plan->graph->nodes[value].op->traits & ST_OP_IS_CONCAT) != 0;
-    for (int i = 0; is_concat && i < plan->graph->node_count; i++) {
-        if (plan->slots[i].parent == value) {
-            level = later(level, level_of_value(plan, levels, i));
-        }
+    for (int i = plan->slots[value].first_slice; i >= 0; i = plan->slots[i].next_slice) {
+        level = later(level, level_of_value(plan, levels, i));
     }
     return level;
 }
@@ -84,7 +83,8 @@ static strata_status list_levels(level_list *out, st_planner *planner) {
 
 /* Phase `phase` of all steps of a level; false: there is none. Tasks that are claimed stand together, so the largest
  * comes first. */
-static bool schedule_level(st_plan *plan, const level_list *levels, int level, int phase) {
+static bool schedule_level(st_planner *planner, const level_list *levels, int level, int phase) {
+    st_plan *plan = planner->plan;
     int first = plan->task_count;
     bool all_by_image = true;
     for (int i = levels->first[level]; i < levels->first[level + 1]; i++) {
@@ -98,7 +98,7 @@ static bool schedule_level(st_plan *plan, const level_list *levels, int level, i
             continue;
         }
         bool joins = plan->task_count > first;
-        add_task(plan, ST_TASK_FORWARD, s, phase, it->by_image, joins, all_by_image);
+        add_task(planner, ST_TASK_FORWARD, s, phase, it->by_image, joins, all_by_image);
         for (int t = plan->task_count - 1; t > first; t--) {
             st_task *low = &plan->tasks[t - 1], *high = &plan->tasks[t];
             if (plan->steps[low->step].node->multiply_adds >= plan->steps[high->step].node->multiply_adds) {
@@ -119,26 +119,27 @@ static strata_status schedule_forward(st_planner *planner) {
     bool folds = false;
     for (int s = 0; s < plan->step_count; s++) {
         if (plan->steps[s].affine != NULL) {
-            add_task(plan, ST_TASK_FOLD, s, 0, false, folds, false);
+            add_task(planner, ST_TASK_FOLD, s, 0, false, folds, false);
             folds = true;
         }
     }
-    add_task(plan, ST_TASK_PICTURES, -1, 0, true, folds, !folds);
+    add_task(planner, ST_TASK_PICTURES, -1, 0, true, folds, !folds);
     for (int level = 1; level <= levels.count; level++) {
-        for (int p = 0; p < ST_OP_PHASES && schedule_level(plan, &levels, level, p); p++) {
+        for (int p = 0; p < ST_OP_PHASES && schedule_level(planner, &levels, level, p); p++) {
         }
     }
     plan->forward_task_count = plan->task_count;
     return STRATA_OK;
 }
 
-static void clear_once(st_plan *plan, bool *cleared, int value) {
+static void clear_once(st_planner *planner, bool *cleared, int value) {
+    const st_plan *plan = planner->plan;
     while (plan->slots[value].parent >= 0) {
         value = plan->slots[value].parent;
     }
     if (plan->slots[value].clear_gradient && !cleared[value]) {
         cleared[value] = true;
-        add_task(plan, ST_TASK_CLEAR, value, 0, true, false, true);
+        add_task(planner, ST_TASK_CLEAR, value, 0, true, false, true);
     }
 }
 
@@ -148,49 +149,48 @@ static bool is_deferred(const st_plan *plan, const st_phase *phase) {
     return plan->layout == ST_LAYOUT_LANES && phase->only_states;
 }
 
-static void compute_again(st_plan *plan, bool *computed, int value) {
+static void compute_again(st_planner *planner, bool *computed, int value) {
+    const st_plan *plan = planner->plan;
     if (plan->slots[value].is_again && !computed[value]) {
-        const st_step *step = &plan->steps[plan->slots[value].step];
         computed[value] = true;
-        for (int k = 0; k < step->site.in_count; k++) {
-            compute_again(plan, computed, step->in[k]);
-        }
-        add_task(plan, ST_TASK_AGAIN, plan->slots[value].step, 0, true, false, true);
+        add_task(planner, ST_TASK_AGAIN, plan->slots[value].step, 0, true, false, true);
     }
 }
 
-static void schedule_step_backward(st_plan *plan, int s, bool *cleared, bool *computed) {
+static void schedule_step_backward(st_planner *planner, int s, bool *cleared, bool *computed) {
+    const st_plan *plan = planner->plan;
     const st_step *step = &plan->steps[s];
     for (int k = 0; k < step->site.in_count && step->backward_reads_in; k++) {
-        compute_again(plan, computed, step->in[k]);
+        compute_again(planner, computed, step->in[k]);
     }
     if (step->value >= 0 && step->backward_reads_out) {
-        compute_again(plan, computed, step->value);
+        compute_again(planner, computed, step->value);
     }
     if (step->residual_needed) {
-        clear_once(plan, cleared, step->residual);
+        clear_once(planner, cleared, step->residual);
     }
     for (int k = 0; k < step->site.in_count; k++) {
         if (step->din_needed[k]) {
-            clear_once(plan, cleared, step->in[k]);
+            clear_once(planner, cleared, step->in[k]);
         }
     }
     bool has_activation = step->activation != ST_ACTIVATION_NONE && !step->site.activates_backward;
     if (has_activation || (step->residual_needed && !step->residual_shared)) {
-        add_task(plan, ST_TASK_EPILOGUE, s, 0, true, false, true);
+        add_task(planner, ST_TASK_EPILOGUE, s, 0, true, false, true);
     }
     for (int p = 0; p < ST_OP_PHASES && step->impl->backward[p].run != NULL; p++) {
         if (!is_deferred(plan, &step->impl->backward[p])) {
             bool by_image = step->impl->backward[p].by_image;
-            add_task(plan, ST_TASK_BACKWARD, s, p, by_image, false, by_image);
+            add_task(planner, ST_TASK_BACKWARD, s, p, by_image, false, by_image);
         }
     }
 }
 
-static void schedule_backward(st_plan *plan, bool *cleared, bool *computed) {
+static void schedule_backward(st_planner *planner, bool *cleared, bool *computed) {
+    const st_plan *plan = planner->plan;
     for (int s = plan->step_count - 1; s >= 0; s--) {
         if (plan->steps[s].runs_backward) {
-            schedule_step_backward(plan, s, cleared, computed);
+            schedule_step_backward(planner, s, cleared, computed);
         }
     }
     for (int p = 0; p < ST_OP_PHASES; p++) {
@@ -199,7 +199,7 @@ static void schedule_backward(st_plan *plan, bool *cleared, bool *computed) {
             const st_step *step = &plan->steps[s];
             const st_phase *phase = &step->impl->backward[p];
             if (step->runs_backward && phase->run != NULL && is_deferred(plan, phase)) {
-                add_task(plan, ST_TASK_BACKWARD, s, p, false, joins, false);
+                add_task(planner, ST_TASK_BACKWARD, s, p, false, joins, false);
                 joins = true;
             }
         }
@@ -228,7 +228,7 @@ strata_status st_plan_schedule(st_planner *planner) {
     ST_TRY(st_arena_alloc(&computed, planner->arena, values, sizeof *computed, planner->err));
     ST_TRY(schedule_forward(planner));
     if (plan->options.mode == ST_MODE_TRAIN) {
-        schedule_backward(plan, cleared, computed);
+        schedule_backward(planner, cleared, computed);
     }
     return STRATA_OK;
 }

@@ -11,22 +11,12 @@ void st_tally_losses(st_tally *tally, const st_real *losses, const int32_t *rank
     tally->count += n;
 }
 
-size_t st_tally_answer(st_tally *tally, const st_real *logits, size_t classes, int32_t label) {
-    size_t best = 0;
-    for (size_t i = 1; i < classes; i++) {
-        best = logits[i] > logits[best] ? i : best;
-    }
-    double sum = 0.0;
-    for (size_t i = 0; i < classes; i++) {
-        sum += st_exp((double)logits[i] - (double)logits[best]);
-    }
-    double confidence = sum >= 1.0 ? 1.0 / sum : 0.0; /* NaN: no confidence at all */
-    int bin = (int)(confidence * ST_CALIBRATION_BINS);
+void st_tally_confidence(st_tally *tally, double confidence, bool is_right) {
+    int bin = confidence > 0.0 ? (int)(confidence * ST_CALIBRATION_BINS) : 0; /* what is no number is no confidence */
     bin = bin < ST_CALIBRATION_BINS ? bin : ST_CALIBRATION_BINS - 1;
     tally->bin_count[bin]++;
-    tally->bin_correct[bin] += (int32_t)best == label;
-    tally->bin_confidence[bin] += confidence;
-    return best;
+    tally->bin_correct[bin] += is_right;
+    tally->bin_confidence[bin] += confidence > 0.0 ? confidence : 0.0;
 }
 
 void st_tally_metrics(const st_tally *tally, size_t classes, strata_metrics *out) {

@@ -77,6 +77,29 @@ static strata_status parse_step_at(st_recipe *recipe, const char *text, strata_e
     return STRATA_OK;
 }
 
+/* What concerns a part of the net. Mixed pictures have no features of their own: then none are kept. */
+static strata_status fill_tuning(st_recipe *recipe, const strata_train_options *options, strata_error *err) {
+    enum { STANDARD_VARIANTS = 8, MOST_VARIANTS = 10000 };
+    double rate = options->body_rate == 0.0 ? recipe->learning_rate / 10.0 : options->body_rate;
+    ST_FAIL_IF(!is_between(rate, 1e-12, 1e6), err, STRATA_INVALID,
+               "the learning rate of the body must be above 0, found %g", rate);
+    ST_FAIL_IF(options->variants > MOST_VARIANTS, err, STRATA_INVALID, "variants must be at most %d, found %lld",
+               MOST_VARIANTS, (long long)options->variants);
+    ST_FAIL_IF(options->thaw < 0 || options->thaw >= recipe->epochs, err, STRATA_INVALID,
+               "the thaw must come before the last of the %lld epochs, found %lld", (long long)recipe->epochs,
+               (long long)options->thaw);
+    recipe->train = options->train;
+    recipe->body_share = rate / recipe->learning_rate;
+    recipe->thaw = options->thaw;
+    recipe->variants = options->variants == 0 ? STANDARD_VARIANTS : options->variants;
+    if (recipe->augment.count == 0) {
+        recipe->variants = 1;
+    } else if (recipe->variants < 0 || st_augment_mixes(&recipe->augment)) {
+        recipe->variants = 0;
+    }
+    return STRATA_OK;
+}
+
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err) {
     const strata_train_options none = {0};
     options = options != NULL ? options : &none;
@@ -89,7 +112,11 @@ strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options
                         .step_every = options->step_every,
                         .step_factor = options->step_factor == 0.0 ? 0.1 : options->step_factor,
                         .warmup = options->warmup,
-                        .seed = options->seed};
+                        .seed = options->seed,
+                        .accumulate = options->accumulate != 0 ? options->accumulate : 1,
+                        .patience = options->patience,
+                        .clip = options->clip,
+                        .ema = options->ema};
     ST_TRY(st_augment_parse(&recipe.augment, options->augment, err));
     ST_TRY(st_optimizer_parse(&recipe.optimizer, options->optimizer, err));
     int schedule = ST_SCHEDULE_ONECYCLE;
@@ -121,8 +148,19 @@ strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options
                "warm-up must be from 0 to all epochs, found %g", recipe.warmup);
     ST_FAIL_IF(recipe.nesterov && (recipe.momentum == 0.0 || recipe.optimizer != ST_OPTIMIZER_SGD), err, STRATA_INVALID,
                "Nesterov needs sgd with momentum");
+    ST_FAIL_IF(recipe.accumulate < 1, err, STRATA_INVALID, "batches of a step must be at least 1, found %lld",
+               (long long)recipe.accumulate);
+    ST_FAIL_IF(recipe.patience < 0, err, STRATA_INVALID, "patience must not be negative, found %lld",
+               (long long)recipe.patience);
+    ST_FAIL_IF(!is_between(recipe.clip, 0.0, 1e30), err, STRATA_INVALID,
+               "the norm that gradients are clipped to must be above 0, found %g", recipe.clip);
+    ST_FAIL_IF(!is_between(recipe.ema, 0.0, 0.999999999), err, STRATA_INVALID,
+               "the decay of the average must be from 0 to below 1, found %g", recipe.ema);
     if (options->step_at != NULL) {
         ST_TRY(parse_step_at(&recipe, options->step_at, err));
+    }
+    if (options->train != NULL) {
+        ST_TRY(fill_tuning(&recipe, options, err));
     }
     *out = recipe;
     return STRATA_OK;

@@ -23,16 +23,26 @@ struct strata_model {
     strata_runtime *runtime; /* lent */
     strata_net *net;         /* its own */
     st_model *core;
+    st_model *learner; /* what a trainer moves: a part of the net with core's weights, see tuning.h; NULL: core */
     st_optimizer optimizer;
     char **classes; /* names in the order of the outputs; NULL: not known */
     size_t class_count;
     char *number_name;     /* room for a class without a name */
     bool has_preparation;  /* a trainer or a checkpoint has said it */
+    st_geometry geometry;  /* sizes; core->preparation is the rest */
     char preparation[200]; /* in words */
 };
 
+static inline st_model *st_learner(const strata_model *model) {
+    return model->learner != NULL ? model->learner : model->core;
+}
+
 /* Takes how pictures are prepared into the model, and says it in words. */
-void st_train_take_preparation(strata_model *model, const st_preparation *preparation);
+void st_train_take_preparation(strata_model *model, const st_geometry *geometry, const st_preparation *preparation);
+/* What pictures go through that come in this size (height 0: in several): as the model knows, else as its net says. The
+ * preparation is for what comes out. */
+strata_status st_train_prepare(st_geometry *geometry, st_preparation *preparation, const strata_model *model,
+                               strata_shape common, strata_error *err);
 
 /* ---- options with their defaults filled in ---- */
 
@@ -55,6 +65,12 @@ typedef struct st_recipe {
     bool nesterov;
     uint64_t seed;
     st_augment augment;
+    int64_t accumulate, patience; /* patience 0: for ever */
+    double clip, ema;             /* 0: not */
+    const char *train; /* the layers that are trained, as in st_regime_find; lent; NULL: those that are not frozen */
+    double body_share; /* with `train`: the learning rate behind the head is this share of the head's */
+    int64_t thaw;      /* with `train`: epochs that train the head alone before the rest; 0: none */
+    int64_t variants;  /* with `train`: of each picture's features; 0: none are kept */
     char data[65]; /* st_data_fingerprint of what it learns from */
 } st_recipe;
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);
@@ -74,9 +90,92 @@ typedef struct st_tally {
 } st_tally;
 /* Image by image, in order: the sums are the same for any number of threads. */
 void st_tally_losses(st_tally *tally, const st_real *losses, const int32_t *ranks, int64_t n);
-/* One image's logits: calibration, and the index of the largest as the answer. */
-size_t st_tally_answer(st_tally *tally, const st_real *logits, size_t classes, int32_t label);
+/* One image's calibration: the probability of the answer, and whether that is right. */
+void st_tally_confidence(st_tally *tally, double confidence, bool is_right);
 void st_tally_metrics(const st_tally *tally, size_t classes, strata_metrics *out);
+
+/* One step at a rate of one's own, epoch after epoch, without evaluation; the mean loss before it, which may be
+ * infinite: then the weights have not moved. */
+strata_status st_trainer_try(strata_trainer *trainer, double rate, double *loss, strata_error *err);
+/* ---- views: a picture looked at several times, for predictions that are averaged ---- */
+
+enum { ST_MOST_VIEWS = 10 };
+typedef struct st_views {
+    st_geometry geometry; /* of the stage picture that the views are cut from */
+    strata_shape out;     /* of each view */
+    int crops;            /* 1: the centre; 5: and the corners */
+    bool flip;            /* and the mirror image of each */
+    bool moves;           /* PAD: the picture moves within the net's input */
+    uint8_t fill[ST_DATA_MOST_CHANNELS]; /* around a picture that is padded: the byte that preparation takes to 0 */
+} st_views;
+/* What `options` ask for of pictures that go through `geometry` into a net of this input. STRATA_INVALID for other numbers of crops. */
+strata_status st_views_choose(st_views *out, const st_geometry *geometry, const st_preparation *preparation,
+                              st_dims input, const strata_predict_options *options, strata_error *err);
+int st_views_count(const st_views *views);
+/* View `view` of a stage picture into out[height][width][channels] of views->out. */
+void st_views_cut(uint8_t *out, const st_views *views, const strata_picture *stage, int view);
+
+/* ---- answers: what a model says about pictures, one after the other ---- */
+
+/* One picture's, averaged over its views. */
+typedef struct st_answer {
+    size_t item;
+    const float *probabilities; /* [classes] */
+    int32_t rank;               /* classes that are likelier than the label; -1 without one */
+    double loss;                /* cross-entropy; 0 without a label */
+} st_answer;
+
+typedef struct st_questions {
+    strata_model *model;
+    size_t count;
+    const int32_t *labels; /* [count], outputs of the model; NULL: none */
+    strata_predict_options options;
+    /* The picture of an item into with->stage, and how it is looked at. Called from several threads. */
+    strata_status (*stage)(const void *from, size_t item, st_reader *with, st_views *views, strata_error *err);
+    const void *from;
+    void (*take)(void *to, const st_answer *answer); /* in order */
+    /* An item whose picture cannot be had; NULL: that ends it all. */
+    void (*miss)(void *to, size_t item, const strata_error *why);
+    void *to;
+    strata_progress progress; /* NULL: none */
+    void *user;
+} st_questions;
+strata_status st_questions_ask(const st_questions *questions, strata_error *err);
+/* Of one image's output: itself where the net ends in a softmax. */
+void st_probabilities(const strata_model *model, const st_real *output, double *out);
+
+/* How many classes are likelier than the label, of equal ones the earlier. */
+int32_t st_rank(const float *probabilities, size_t classes, int32_t label);
+double st_loss_of(double probability); /* -log, finite at 0 */
+
+/* Which output of the model a class of the data is; -1: none. */
+typedef struct st_class_map {
+    int32_t *outputs; /* [classes of the data] */
+    strata_class_match match;
+} st_class_map;
+strata_status st_class_map_make(st_class_map *out, st_arena *arena, const strata_model *model,
+                                const strata_dataset *data, strata_part part, strata_error *err);
+
+/* Predictions of these sizes, zeros; for strata_predictions_create and tests. */
+struct strata_predictions {
+    st_arena *arena;
+    const strata_dataset *data; /* lent; NULL: nowhere from */
+    strata_part part;
+    char **classes; /* names of the outputs; NULL: numbers */
+    size_t class_count, count, left_out;
+    uint32_t *indexes;    /* [count] in the part */
+    int32_t *labels;      /* [count] outputs */
+    float *probabilities; /* [count][class_count] */
+    int32_t *ranks;       /* [count] */
+    double *losses;       /* [count] */
+    char number_name[32], file_name[ST_DATA_NAME_BYTES];
+};
+strata_status st_predictions_make(strata_predictions **out, size_t count, size_t class_count, strata_error *err);
+/* STRATA_SHAPE where the two are not of the same pictures. */
+strata_status st_predictions_alike(const strata_predictions *a, const strata_predictions *b, strata_error *err);
+/* The pictures of a part whose classes the model knows, and the outputs that these are. Arrays for the whole part. */
+strata_status st_part_select(uint32_t *indexes, int32_t *labels, size_t *count, const st_class_map *map,
+                             const strata_dataset *data, strata_part part, bool skip_unknown, strata_error *err);
 
 /* ---- checkpoints: safetensors whose metadata holds net, class names, preparation and, for a resume, the place ---- */
 
@@ -87,6 +186,7 @@ typedef struct st_place_in_run {
     int64_t correct, images;
     int64_t best_epoch; /* from 1; 0: none yet */
     double best_top1, best_loss;
+    double norm_sum, norm_max; /* of the gradients, over this epoch so far; where they are clipped */
 } st_place_in_run;
 
 strata_status st_checkpoint_save(const strata_model *model, const st_place_in_run *place, const st_recipe *recipe,
@@ -94,12 +194,20 @@ strata_status st_checkpoint_save(const strata_model *model, const st_place_in_ru
 /* Weights (and with `place` all of a resume) from a file whose tensors must fit the model. */
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err);
+/* Weights from a file of which some may not fit: those of layers that follow the number of classes (st_regime_heads) and
+ * differ in shape, or all of them where `heads_too` is false. What was left as it is is added to `left`, a path a line.
+ * Where another tensor is missing or differs it is an error. */
+strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *left, const char *path,
+                                  strata_error *err);
+/* Where the run of a checkpoint stands. */
+strata_status st_checkpoint_place(st_place_in_run *place, const char *path, strata_error *err);
 /* What the metadata says, for opening a checkpoint that has nothing else. Strings live in `arena`. */
 typedef struct st_checkpoint_head {
     const char *net_text; /* NULL: another program's weights, and nothing below */
     char **classes;
     size_t class_count;
     st_preparation preparation;
+    st_geometry geometry;
     bool has_preparation;
 } st_checkpoint_head;
 strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, const char *path, strata_error *err);

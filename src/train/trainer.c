@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/train.h"
+#include "train/tuning.h"
 
 struct strata_trainer {
     st_arena *arena;
@@ -13,9 +13,12 @@ struct strata_trainer {
     strata_dataset *data;
     st_recipe recipe;
     st_place_in_run place;
+    st_tuning *tuning; /* NULL: the whole model learns */
+    st_augmentation augmentation;
     st_batcher *batcher;
     uint32_t *order;
-    size_t count; /* training pictures */
+    size_t count;          /* training pictures */
+    int64_t step_pictures; /* but for an epoch's last step */
     int64_t epoch_steps;
     bool is_started; /* the batcher runs on this epoch's order */
     double learning_rate;
@@ -28,17 +31,28 @@ static void add_numbers(char *out, size_t capacity, const char *before, const do
     }
 }
 
-void st_train_take_preparation(strata_model *model, const st_preparation *preparation) {
+strata_status st_train_prepare(st_geometry *geometry, st_preparation *preparation, const strata_model *model,
+                               strata_shape common, strata_error *err) {
+    const st_model *core = model->core;
+    ST_TRY(st_geometry_choose(geometry, core->graph, model->has_preparation ? &model->geometry : NULL, common, err));
+    st_dims comes = {geometry->out.height, geometry->out.width, geometry->out.channels};
+    return st_prepare_pictures(preparation, core->graph, comes, model->has_preparation ? &core->preparation : NULL,
+                               err);
+}
+
+void st_train_take_preparation(strata_model *model, const st_geometry *geometry, const st_preparation *preparation) {
     st_dims input = model->core->graph->input, picture = preparation->picture;
     char *out = model->preparation;
     size_t capacity = sizeof model->preparation;
     int64_t bottom = input.h - picture.h - preparation->pad_top, right = input.w - picture.w - preparation->pad_left;
     model->core->preparation = *preparation;
+    model->geometry = *geometry;
     model->has_preparation = true;
-    out[0] = '\0';
+    st_geometry_words(geometry, out, capacity);
     if (bottom > 0 || right > 0) {
-        (void)snprintf(out, capacity, "%" PRId64 "x%" PRId64 " padded by ", picture.h, picture.w);
         size_t length = strlen(out);
+        (void)snprintf(out + length, capacity - length, "%" PRId64 "x%" PRId64 " padded by ", picture.h, picture.w);
+        length = strlen(out);
         if (preparation->pad_top == bottom && preparation->pad_left == right && bottom == right) {
             (void)snprintf(out + length, capacity - length, "%" PRId64 " on each side", bottom);
         } else {
@@ -49,7 +63,8 @@ void st_train_take_preparation(strata_model *model, const st_preparation *prepar
         length = strlen(out);
         (void)snprintf(out + length, capacity - length, " to %" PRId64 "x%" PRId64 "; ", input.h, input.w);
     }
-    (void)strncat(out, "0 to 1", capacity - strlen(out) - 1);
+    (void)strncat(out, preparation->is_bgr ? "BGR, " : "", capacity - strlen(out) - 1);
+    (void)strncat(out, preparation->range > 1.0 ? "0 to 1" : "0 to 255", capacity - strlen(out) - 1);
     add_numbers(out, capacity, ", minus ", preparation->mean, picture.c);
     add_numbers(out, capacity, ", by ", preparation->deviation, picture.c);
 }
@@ -59,18 +74,19 @@ void st_train_take_preparation(strata_model *model, const st_preparation *prepar
 /* Mean and deviation of the data, where the net's input line says none. A channel without contrast keeps deviation 1.
  */
 static strata_status take_preparation(strata_trainer *trainer, strata_error *err) {
-    st_model *core = trainer->model->core;
-    strata_shape shape = strata_dataset_shape(trainer->data);
-    st_dims picture = {shape.height, shape.width, shape.channels};
+    strata_model *model = trainer->model;
+    st_geometry geometry;
     st_preparation preparation;
-    ST_TRY(st_prepare_pictures(&preparation, core->graph, picture, NULL, err));
-    if (!core->graph->has_normalization) {
-        ST_TRY(strata_dataset_statistics(trainer->data, preparation.mean, preparation.deviation, err));
-        for (int64_t c = 0; c < picture.c && c < 4; c++) {
-            preparation.deviation[c] = preparation.deviation[c] > 1e-6 ? preparation.deviation[c] : 1.0;
+    ST_TRY(st_train_prepare(&geometry, &preparation, model, strata_dataset_shape(trainer->data), err));
+    if (!model->has_preparation && !model->core->graph->has_normalization) {
+        ST_TRY(st_data_statistics(trainer->data, &geometry, preparation.mean, preparation.deviation, err));
+        for (int64_t c = 0; c < geometry.out.channels && c < 4; c++) {
+            double factor = 255.0 / preparation.range;
+            preparation.mean[c] *= factor;
+            preparation.deviation[c] = preparation.deviation[c] > 1e-6 ? preparation.deviation[c] * factor : 1.0;
         }
     }
-    st_train_take_preparation(trainer->model, &preparation);
+    st_train_take_preparation(model, &geometry, &preparation);
     return STRATA_OK;
 }
 
@@ -93,9 +109,20 @@ static strata_status take_classes(strata_trainer *trainer, strata_error *err) {
 
 static strata_status check_fit(const strata_trainer *trainer, strata_error *err) {
     const strata_model *model = trainer->model;
-    ST_FAIL_IF(model->core->train == NULL, err, STRATA_INVALID, "the model was not built for training");
+    ST_FAIL_IF(trainer->recipe.train == NULL && model->core->train == NULL, err, STRATA_INVALID,
+               "the model was not built for training");
     ST_FAIL_IF(model->optimizer != trainer->recipe.optimizer, err, STRATA_INVALID,
                "the model was built for another optimizer");
+    const st_model_options *built = &model->core->options;
+    int64_t accumulate = trainer->recipe.accumulate, total = accumulate > 1 ? built->batch * accumulate : 0;
+    ST_FAIL_IF(trainer->recipe.train != NULL && (accumulate > 1 || trainer->recipe.ema > 0.0), err, STRATA_UNSUPPORTED,
+               "steps of several batches and averaged weights are for a whole net, not for a part that is trained");
+    ST_FAIL_IF(built->total != total, err, STRATA_INVALID,
+               "the model was built for another number of batches in a step");
+    ST_FAIL_IF(trainer->recipe.ema > 0.0 && !built->averages, err, STRATA_INVALID,
+               "the model was built without room for an average of its weights");
+    ST_FAIL_IF(trainer->recipe.patience > 0 && strata_dataset_count(trainer->data, STRATA_VAL) == 0, err,
+               STRATA_INVALID, "patience needs a val part: without one no epoch is better than another");
     bool has_loss = false;
     for (int i = 0; i < model->core->graph->output_count; i++) {
         has_loss = has_loss || model->core->graph->outputs[i].loss != NULL;
@@ -109,18 +136,51 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
     return STRATA_OK;
 }
 
+/* The border is the byte that preparation takes nearest to 0. */
+static strata_status take_augmentation(strata_trainer *trainer, strata_error *err) {
+    const st_preparation *preparation = &trainer->model->core->preparation;
+    st_augmentation *augmentation = &trainer->augmentation;
+    *augmentation = (st_augmentation){.augment = trainer->recipe.augment, .seed = trainer->recipe.seed};
+    for (size_t c = 0; c < ST_COUNT_OF(augmentation->fill); c++) {
+        double byte = preparation->mean[preparation->is_bgr && c < 3 ? 2 - c : c] * preparation->range + 0.5;
+        augmentation->fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
+    }
+    return st_augment_needs_axes(&augmentation->augment)
+               ? st_augmentation_axes(augmentation, trainer->data, &trainer->model->geometry, err)
+               : STRATA_OK;
+}
+
 static strata_status build(strata_trainer *trainer, const strata_train_options *options, strata_error *err) {
     ST_TRY(st_recipe_fill(&trainer->recipe, options, err));
-    ST_TRY(st_augment_fits(&trainer->recipe.augment, strata_dataset_shape(trainer->data), err));
     ST_TRY(check_fit(trainer, err));
     ST_TRY(take_classes(trainer, err));
     ST_TRY(take_preparation(trainer, err));
+    ST_TRY(st_augment_fits(&trainer->recipe.augment, trainer->model->geometry.out, err));
+    ST_TRY(take_augmentation(trainer, err));
+    if (trainer->recipe.train != NULL) {
+        char *words = NULL;
+        ST_TRY(st_arena_text(&words, trainer->arena, options->train, strlen(options->train), err));
+        trainer->recipe.train = words;
+        ST_TRY(st_tuning_create(&trainer->tuning, trainer->model, trainer->data, &trainer->recipe,
+                                &trainer->augmentation, options, err));
+    }
     st_data_fingerprint(trainer->data, trainer->recipe.data);
-    int64_t batch = trainer->model->core->options.batch;
+    st_model *core = trainer->model->core;
+    /* A piece of a step may be more than a batch: see plan/fuse.c. */
+    int64_t piece = core->train != NULL ? st_exec_plan(core->train)->options.batch : core->options.batch;
     trainer->count = strata_dataset_count(trainer->data, STRATA_TRAIN);
-    trainer->epoch_steps = ((int64_t)trainer->count + batch - 1) / batch;
+    trainer->step_pictures = core->options.batch * trainer->recipe.accumulate;
+    trainer->epoch_steps = ((int64_t)trainer->count + trainer->step_pictures - 1) / trainer->step_pictures;
+    piece = piece < trainer->step_pictures ? piece : trainer->step_pictures;
+    if (trainer->recipe.ema > 0.0) {
+        st_model_average(core, 1.0);
+    }
     ST_TRY(st_arena_alloc(&trainer->order, trainer->arena, trainer->count, sizeof *trainer->order, err));
-    return st_batcher_create(&trainer->batcher, trainer->data, STRATA_TRAIN, (size_t)batch, err);
+    int threads = trainer->recipe.augment.count > 0 ? st_cpu_count() : 0;
+    ST_TRY(st_batcher_create(&trainer->batcher, trainer->data, STRATA_TRAIN, (size_t)piece, &trainer->model->geometry,
+                             threads, err));
+    st_batcher_steps(trainer->batcher, (size_t)trainer->step_pictures);
+    return STRATA_OK;
 }
 
 strata_status strata_trainer_create(strata_trainer **out, strata_model *model, strata_dataset *data,
@@ -146,6 +206,7 @@ strata_status strata_trainer_create(strata_trainer **out, strata_model *model, s
 
 void strata_trainer_free(strata_trainer *trainer) {
     if (trainer != NULL) {
+        st_tuning_free(trainer->tuning);
         st_batcher_free(trainer->batcher);
         st_arena_free(trainer->arena);
     }
@@ -153,12 +214,27 @@ void strata_trainer_free(strata_trainer *trainer) {
 
 /* ---- a step ----------------------------------------------------------------------------------------------------- */
 
-static int64_t total_steps(const strata_trainer *trainer) {
-    return trainer->epoch_steps * trainer->recipe.epochs;
+/* Steps before the optimizer began, and of the schedule that began with it: those of the run, or of a phase. */
+static void find_span(const strata_trainer *trainer, int64_t *first, int64_t *count) {
+    *first = 0;
+    *count = trainer->epoch_steps * trainer->recipe.epochs;
+    if (trainer->tuning != NULL) {
+        st_tuning_span(trainer->tuning, trainer->place.epoch, trainer->epoch_steps, first, count);
+    }
+}
+
+/* Between two epochs. */
+static bool is_out_of_patience(const strata_trainer *trainer) {
+    const st_place_in_run *place = &trainer->place;
+    return trainer->recipe.patience > 0 && place->epoch - place->best_epoch >= trainer->recipe.patience;
 }
 
 bool strata_trainer_is_done(const strata_trainer *trainer) {
-    return trainer->place.epoch >= trainer->recipe.epochs;
+    return trainer->place.epoch >= trainer->recipe.epochs || is_out_of_patience(trainer);
+}
+
+bool strata_trainer_gave_up(const strata_trainer *trainer) {
+    return trainer->place.epoch < trainer->recipe.epochs && is_out_of_patience(trainer);
 }
 
 void strata_trainer_place(const strata_trainer *trainer, strata_step_info *out) {
@@ -174,41 +250,153 @@ void strata_trainer_place(const strata_trainer *trainer, strata_step_info *out) 
                               .epoch_done = place->step == trainer->epoch_steps};
 }
 
-/* The border is the byte that preparation takes nearest to 0. */
-static void augment_epoch(strata_trainer *trainer) {
-    const st_preparation *preparation = &trainer->model->core->preparation;
-    st_augmentation augmentation = {
-        .augment = trainer->recipe.augment, .seed = trainer->recipe.seed, .epoch = (uint64_t)trainer->place.epoch};
-    for (size_t c = 0; c < ST_COUNT_OF(augmentation.fill); c++) {
-        double byte = preparation->mean[c] * 255.0 + 0.5;
-        augmentation.fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
-    }
-    st_batcher_augment(trainer->batcher, &augmentation);
+static bool needs_pictures(const strata_trainer *trainer) {
+    return trainer->tuning == NULL || st_tuning_needs_pictures(trainer->tuning);
 }
 
 static strata_status start_epoch(strata_trainer *trainer, strata_error *err) {
     st_data_order(trainer->order, trainer->count, trainer->recipe.seed, (uint64_t)trainer->place.epoch);
-    size_t first = (size_t)(trainer->place.step * trainer->model->core->options.batch);
+    size_t first = (size_t)(trainer->place.step * trainer->step_pictures);
     if (trainer->recipe.augment.count > 0) {
-        augment_epoch(trainer);
+        trainer->augmentation.epoch = (uint64_t)trainer->place.epoch;
+        st_batcher_augment(trainer->batcher, &trainer->augmentation);
     }
-    ST_TRY(st_batcher_start(trainer->batcher, trainer->order, trainer->count, first, err));
+    if (needs_pictures(trainer)) {
+        ST_TRY(st_batcher_start(trainer->batcher, trainer->order, trainer->count, first, err));
+    }
     trainer->is_started = true;
     return STRATA_OK;
 }
 
-static strata_status fail_not_finite(strata_trainer *trainer, strata_error *err) {
-    const char *layer = st_exec_first_not_finite(trainer->model->core->train);
+/* The next batch of the step at hand; feed->first, total and n so far say where in the step it begins. */
+static strata_status next_feed(strata_trainer *trainer, st_feed *feed, strata_error *err) {
+    const st_place_in_run *place = &trainer->place;
+    st_batch batch = {0};
+    if (needs_pictures(trainer)) {
+        ST_TRY(st_batcher_next(trainer->batcher, &batch, err));
+    }
+    if (trainer->tuning != NULL) {
+        size_t first = (size_t)(place->step * trainer->step_pictures);
+        return st_tuning_feed(feed, trainer->tuning, &batch, place->epoch, trainer->order, first, (size_t)feed->total,
+                              err);
+    }
+    feed->pixels = batch.pixels;
+    feed->labels = batch.labels;
+    feed->other_labels = batch.other_labels;
+    feed->shares = batch.shares;
+    feed->n = (int64_t)batch.n;
+    return STRATA_OK;
+}
+
+/* What became infinite first: a layer's result, a gradient, or a weight. */
+static strata_status fail_not_finite(const strata_trainer *trainer, const char *what, const char *kind,
+                                     const char *path, strata_error *err) {
     strata_status status =
-        st_fail(err, STRATA_INVALID, "the loss is not a number any more in epoch %" PRId64 ", step %" PRId64 "%s%s",
-                trainer->place.epoch + 1, trainer->place.step + 1,
-                layer != NULL ? ": the first layer with infinities is " : "", layer != NULL ? layer : "");
+        st_fail(err, STRATA_INVALID, "%s not finite any more in epoch %" PRId64 ", step %" PRId64 "%s%s%s%s", what,
+                trainer->place.epoch + 1, trainer->place.step + 1, path != NULL ? ": the first " : "",
+                path != NULL ? kind : "", path != NULL ? " with infinities is " : "", path != NULL ? path : "");
     st_error_hint(err, "a smaller learning rate (now %g), a warm-up, or batch normalisation", trainer->learning_rate);
     return status;
 }
 
+/* The gradients of the step at hand, batch by batch. */
+static strata_status sum_gradients(strata_trainer *trainer, st_tally *tally, strata_error *err) {
+    st_model *learner = st_learner(trainer->model);
+    const st_place_in_run *place = &trainer->place;
+    int64_t left = (int64_t)trainer->count - place->step * trainer->step_pictures, first = 0;
+    int64_t total = left < trainer->step_pictures ? left : trainer->step_pictures;
+    while (first < total) {
+        st_feed feed = {.step = place->global_step,
+                        .first = first,
+                        .total = total,
+                        .label_smoothing = trainer->recipe.label_smoothing};
+        ST_TRY(next_feed(trainer, &feed, err));
+        st_model_gradients(learner, &feed);
+        st_tally_losses(tally, st_exec_losses(learner->train, learner->graph->main_output),
+                        st_exec_ranks(learner->train, learner->graph->main_output), feed.n);
+        if (!isfinite(tally->loss)) {
+            return fail_not_finite(trainer, "the loss is", "layer", st_exec_first_not_finite(learner->train), err);
+        }
+        first += feed.n;
+    }
+    return STRATA_OK;
+}
+
+/* How much shorter the gradients become. */
+static strata_status clip(strata_trainer *trainer, double *scale, strata_error *err) {
+    st_model *learner = st_learner(trainer->model);
+    st_place_in_run *place = &trainer->place;
+    *scale = 1.0;
+    if (trainer->recipe.clip == 0.0) {
+        return STRATA_OK;
+    }
+    double norm = st_model_gradient_norm(learner);
+    if (!isfinite(norm)) {
+        return fail_not_finite(trainer, "the gradient is", "tensor", st_model_first_not_finite(learner, true), err);
+    }
+    place->norm_sum += norm;
+    place->norm_max = norm > place->norm_max ? norm : place->norm_max;
+    *scale = norm > trainer->recipe.clip ? trainer->recipe.clip / norm : 1.0;
+    return STRATA_OK;
+}
+
+/* `step`: of the optimizer, from 0. */
+static void move_weights(strata_trainer *trainer, int64_t step, double scale) {
+    const st_recipe *recipe = &trainer->recipe;
+    st_update update = st_update_standard(recipe->optimizer);
+    update.learning_rate = trainer->learning_rate;
+    update.momentum = recipe->momentum;
+    update.weight_decay = recipe->weight_decay;
+    update.nesterov = recipe->nesterov;
+    update.scale = scale;
+    update.step = step;
+    update.body_share = trainer->tuning != NULL ? recipe->body_share : 1.0;
+    st_model_update(st_learner(trainer->model), &update);
+    if (recipe->ema > 0.0) {
+        double t = (double)step + 1.0, warm = (1.0 + t) / (10.0 + t);
+        st_model_average(trainer->model->core, 1.0 - (warm < recipe->ema ? warm : recipe->ema));
+    }
+}
+
+/* At trainer->learning_rate, in an epoch that is started. */
+static strata_status do_step(strata_trainer *trainer, int64_t optimizer_step, double *loss, strata_error *err) {
+    st_place_in_run *place = &trainer->place;
+    st_tally tally = {0};
+    double scale = 1.0;
+    st_model_show_average(trainer->model->core, false);
+    strata_status status = sum_gradients(trainer, &tally, err);
+    if (status == STRATA_OK) {
+        status = clip(trainer, &scale, err);
+    }
+    if (status != STRATA_OK) {
+        trainer->is_started = false;
+        return status;
+    }
+    move_weights(trainer, optimizer_step, scale);
+    place->step++;
+    place->global_step++;
+    place->images += tally.count;
+    place->loss_sum += tally.loss;
+    place->correct += tally.correct;
+    *loss = tally.loss / (double)tally.count;
+    return STRATA_OK;
+}
+
+/* Features of some of the pictures, where the epoch needs them and they are not there: *ready once all are. */
+static strata_status prepare_epoch(strata_trainer *trainer, strata_step_info *out, bool *ready, strata_error *err) {
+    size_t done = 0, count = 0;
+    if (trainer->tuning == NULL) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_tuning_prepare(trainer->tuning, trainer->place.epoch, ready, &done, &count, err));
+    strata_trainer_place(trainer, out);
+    out->is_preparing = true;
+    out->prepared = (int64_t)done;
+    out->prepare_count = (int64_t)count;
+    return STRATA_OK;
+}
+
 strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out, strata_error *err) {
-    st_model *core = trainer->model->core;
     st_place_in_run *place = &trainer->place;
     *out = (strata_step_info){0};
     ST_FAIL_IF(strata_trainer_is_done(trainer), err, STRATA_INVALID, "the run is done: all %" PRId64 " epochs",
@@ -216,57 +404,82 @@ strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out
     ST_FAIL_IF(place->step >= trainer->epoch_steps, err, STRATA_INVALID,
                "the epoch is done: strata_trainer_end_epoch comes next");
     if (!trainer->is_started) {
+        bool ready = true;
+        ST_TRY(prepare_epoch(trainer, out, &ready, err));
+        if (!ready) {
+            return STRATA_OK;
+        }
         ST_TRY(start_epoch(trainer, err));
     }
-    st_feed feed = {.step = place->global_step, .label_smoothing = trainer->recipe.label_smoothing};
-    size_t n = 0;
-    ST_TRY(st_batcher_next(trainer->batcher, &feed.pixels, &feed.labels, &n, err));
-    feed.n = (int64_t)n;
+    int64_t first, steps;
+    double loss = 0.0;
+    find_span(trainer, &first, &steps);
     trainer->learning_rate =
-        st_schedule_rate(&trainer->recipe, place->global_step, trainer->epoch_steps, total_steps(trainer));
-    st_model_gradients(core, &feed);
-    st_tally tally = {0};
-    for (int i = 0; i < core->graph->output_count; i++) {
-        const st_real *losses = st_exec_losses(core->train, i);
-        if (losses != NULL && i == core->graph->main_output) {
-            st_tally_losses(&tally, losses, st_exec_ranks(core->train, i), feed.n);
-        }
-    }
-    if (!isfinite(tally.loss)) {
-        trainer->is_started = false;
-        return fail_not_finite(trainer, err);
-    }
-    st_update update = st_update_standard(trainer->recipe.optimizer);
-    update.learning_rate = trainer->learning_rate;
-    update.momentum = trainer->recipe.momentum;
-    update.weight_decay = trainer->recipe.weight_decay;
-    update.nesterov = trainer->recipe.nesterov;
-    update.step = place->global_step;
-    st_model_update(core, &update);
-    place->step++;
-    place->global_step++;
-    place->images += feed.n;
-    place->loss_sum += tally.loss;
-    place->correct += tally.correct;
+        st_schedule_rate(&trainer->recipe, place->global_step - first, trainer->epoch_steps, steps);
+    ST_TRY(do_step(trainer, place->global_step - first, &loss, err));
     strata_trainer_place(trainer, out);
     return STRATA_OK;
 }
 
+static void next_epoch(strata_trainer *trainer) {
+    st_place_in_run *place = &trainer->place;
+    place->epoch++;
+    place->step = 0;
+    place->images = 0;
+    place->correct = 0;
+    place->loss_sum = place->norm_sum = place->norm_max = 0.0;
+    trainer->is_started = false;
+}
+
+strata_status st_trainer_try(strata_trainer *trainer, double rate, double *loss, strata_error *err) {
+    bool ready = true;
+    strata_step_info info;
+    trainer->learning_rate = rate;
+    if (trainer->place.step >= trainer->epoch_steps) {
+        next_epoch(trainer);
+    }
+    while (!trainer->is_started) {
+        ST_TRY(prepare_epoch(trainer, &info, &ready, err));
+        if (ready) {
+            ST_TRY(start_epoch(trainer, err));
+        }
+    }
+    strata_status status = do_step(trainer, trainer->place.global_step, loss, err);
+    if (status == STRATA_INVALID) { /* not finite: that is an answer, too */
+        *loss = (double)INFINITY;
+        return STRATA_OK;
+    }
+    return status;
+}
+
 /* ---- the end of an epoch ---------------------------------------------------------------------------------------- */
+
+static strata_status evaluate_val(const strata_trainer *trainer, strata_metrics *out, strata_error *err) {
+    return trainer->tuning != NULL
+               ? st_tuning_evaluate(out, trainer->tuning, err)
+               : strata_evaluate(out, trainer->model, trainer->data, STRATA_VAL, NULL, NULL, NULL, err);
+}
 
 strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_info *out, strata_error *err) {
     st_place_in_run *place = &trainer->place;
     *out = (strata_epoch_info){0};
     ST_FAIL_IF(place->step != trainer->epoch_steps, err, STRATA_INVALID, "the epoch has %" PRId64 " steps to go",
                trainer->epoch_steps - place->step);
+    const char *bad = st_model_first_not_finite(st_learner(trainer->model), false);
+    if (bad != NULL) {
+        return fail_not_finite(trainer, "the weights are", "tensor", bad, err);
+    }
     strata_epoch_info info = {.epoch = place->epoch + 1,
                               .loss = place->loss_sum / (double)place->images,
                               .top1 = (double)place->correct / (double)place->images,
                               .has_val = strata_dataset_count(trainer->data, STRATA_VAL) > 0,
                               .is_best = true,
-                              .done = place->epoch + 1 == trainer->recipe.epochs};
+                              .has_norms = trainer->recipe.clip > 0.0,
+                              .norm_mean = place->norm_sum / (double)place->step,
+                              .norm_max = place->norm_max};
+    st_model_show_average(trainer->model->core, trainer->recipe.ema > 0.0);
     if (info.has_val) {
-        ST_TRY(strata_evaluate(&info.val, trainer->model, trainer->data, STRATA_VAL, NULL, NULL, NULL, err));
+        ST_TRY(evaluate_val(trainer, &info.val, err));
         info.is_best = place->best_epoch == 0 || info.val.top1 > place->best_top1 ||
                        (info.val.top1 >= place->best_top1 && info.val.loss < place->best_loss);
     }
@@ -275,12 +488,13 @@ strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_inf
         place->best_top1 = info.val.top1;
         place->best_loss = info.val.loss;
     }
-    place->epoch++;
-    place->step = 0;
-    place->images = 0;
-    place->correct = 0;
-    place->loss_sum = 0.0;
-    trainer->is_started = false;
+    if (trainer->tuning != NULL) {
+        ST_TRY(st_tuning_enter(trainer->tuning, place->epoch + 1, err));
+    }
+    next_epoch(trainer);
+    info.best_epoch = place->best_epoch;
+    info.gave_up = strata_trainer_gave_up(trainer);
+    info.done = strata_trainer_is_done(trainer);
     *out = info;
     return STRATA_OK;
 }
@@ -288,11 +502,20 @@ strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_inf
 /* ---- surviving -------------------------------------------------------------------------------------------------- */
 
 strata_status strata_trainer_save(const strata_trainer *trainer, const char *path, strata_error *err) {
+    const char *bad = st_model_first_not_finite(st_learner(trainer->model), false);
+    ST_FAIL_IF(bad != NULL, err, STRATA_INVALID,
+               "the weights are not finite any more after epoch %" PRId64 ", step %" PRId64
+               ": the first tensor with infinities is %s",
+               trainer->place.epoch + 1, trainer->place.step, bad);
     return st_checkpoint_save(trainer->model, &trainer->place, &trainer->recipe, path, err);
 }
 
 strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, strata_error *err) {
     st_place_in_run place;
+    if (trainer->tuning != NULL) { /* which layers are trained, and so what is in the file, depends on the epoch */
+        ST_TRY(st_checkpoint_place(&place, path, err));
+        ST_TRY(st_tuning_enter(trainer->tuning, place.epoch, err));
+    }
     ST_TRY(st_checkpoint_load(trainer->model, &place, &trainer->recipe, path, err));
     if (place.epoch > trainer->recipe.epochs || place.step > trainer->epoch_steps ||
         place.global_step != place.epoch * trainer->epoch_steps + place.step) {
@@ -304,4 +527,11 @@ strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, s
     trainer->place = place;
     trainer->is_started = false;
     return STRATA_OK;
+}
+
+strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, strata_error *err) {
+    *out = (strata_cost){0};
+    ST_FAIL_IF(trainer->tuning == NULL, err, STRATA_UNSUPPORTED,
+               "this trainer trains a whole model: strata_model_time");
+    return st_tuning_measure(out, trainer->tuning, err);
 }

@@ -3,7 +3,8 @@ sh "$SOURCE/tests/make-cifar" batches 100 20
 sh "$SOURCE/tests/make-cifar" pictures 100 20 folders
 strata data batches
 strata data batches --json > a && strata data pictures --json > b
-sed 's/.*"shape"/"shape"/' a > c && sed 's/.*"shape"/"shape"/' b | cmp c -
+same() { sed 's/.*"shape"/"shape"/; s/"bytes": [0-9]*, //' "$1"; } # but for names and the sizes of files
+same a > c && same b | cmp c -
 rm batches/data_batch_3.bin
 strata data batches
 rm -r pictures/test/cat && mkdir pictures/test/yak

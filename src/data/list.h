@@ -1,0 +1,25 @@
+/* Lists of pictures: what csv.c reads and list.c understands. */
+#ifndef ST_LIST_H
+#define ST_LIST_H
+
+#include "data/data.h"
+
+/* Values with a separator between them, a record a line, all with as many fields. */
+typedef struct st_table {
+    const char *path;
+    size_t columns, rows; /* the first record is row 0, whatever it is */
+    const char **fields;  /* [rows][columns], each ends with NUL */
+    uint32_t *lines;      /* [rows]: where it begins, from 1 */
+    char separator;
+} st_table;
+
+enum { ST_TABLE_MOST_COLUMNS = 64 };
+
+/* The whole of a file; `bytes` (length of them and a NUL) are changed in place and must live in `arena`. */
+strata_status st_table_parse(st_table *out, st_arena *arena, const char *path, char *bytes, size_t length,
+                             strata_error *err);
+/* An error of a row: names file and line. */
+strata_status st_table_fail(const st_table *table, size_t row, strata_error *err, const char *format, ...)
+    ST_PRINTF(4, 5);
+
+#endif

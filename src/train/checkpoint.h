@@ -1,0 +1,31 @@
+/* checkpoint: what its three files share. checkpoint.c writes, checkpoint_head.c reads the metadata, checkpoint_load.c
+ * the tensors; the keys are listed at the top of checkpoint.c. */
+#ifndef ST_CHECKPOINT_H
+#define ST_CHECKPOINT_H
+
+#include "train/train.h"
+
+/* "momentum" of "optimizer.momentum.PATH", for what st_model_get calls `which`; NULL: under PATH itself. */
+const char *st_checkpoint_slot(st_optimizer optimizer, int which);
+
+/* The tensors of a checkpoint in the order of the file: weights and statistics of the model; for a resume then those
+ * that only its learner has, and what the optimizer keeps of each weight that the learner moves. */
+typedef struct st_checkpoint_tensor {
+    st_model *model;
+    size_t index; /* of the parameter */
+    int which;    /* see st_model_get */
+} st_checkpoint_tensor;
+strata_status st_checkpoint_list(st_checkpoint_tensor **out, size_t *count, st_arena *arena, const strata_model *model,
+                                 bool for_resume, strata_error *err);
+void st_checkpoint_hash_values(st_sha256 *sha, const st_real *values, size_t count);
+
+/* The texts of the metadata; all with the same arguments, so that a resume can compare them one by one. */
+void st_checkpoint_add_net(st_text *text, const strata_model *model, const st_recipe *recipe);
+void st_checkpoint_add_classes(st_text *text, const strata_model *model, const st_recipe *recipe);
+void st_checkpoint_add_prepared(st_text *text, const strata_model *model, const st_recipe *recipe);
+void st_checkpoint_add_run(st_text *text, const strata_model *model, const st_recipe *recipe);
+
+strata_status st_checkpoint_read_place(st_place_in_run *place, const st_weights *weights, st_arena *arena,
+                                       strata_error *err);
+
+#endif
