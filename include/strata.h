@@ -188,9 +188,9 @@ typedef struct strata_build_options {
 } strata_build_options;
 
 typedef struct strata_memory {
-    uint64_t weights_bytes;   /* parameters and statistics, as kept for computing */
-    uint64_t gradients_bytes; /* of the weights, and what accumulation carries from batch to batch */
-    uint64_t optimizer_bytes; /* and the moving average of the weights */
+    uint64_t weights_bytes;     /* parameters and statistics, as kept for computing */
+    uint64_t gradients_bytes;   /* of the weights, and what accumulation carries from batch to batch */
+    uint64_t optimizer_bytes;   /* and the moving average of the weights */
     uint64_t activations_bytes; /* values and their gradients, packed by lifetime */
     uint64_t scratch_bytes;     /* all threads */
     uint64_t batch_bytes;       /* pictures being prepared and used */
@@ -370,9 +370,9 @@ typedef struct strata_train_options {
     const char *augment;    /* how pictures are changed at random: "crop=4,mirror" or a preset, "cifar"; NULL: not */
     int64_t accumulate;     /* batches of a step [1]; as the model was built */
     double clip;            /* the gradient's norm is at most this: a longer one is scaled down [0: not] */
-    double ema;             /* decay of a moving average of the weights, which is evaluated instead of them [0: none]; it
-                               begins lower: min(ema, (1 + t) / (10 + t)) after t steps */
-    int64_t patience;       /* epochs without a better val after which the run ends [0: never] */
+    double ema;       /* decay of a moving average of the weights, which is evaluated instead of them [0: none]; it
+                         begins lower: min(ema, (1 + t) / (10 + t)) after t steps */
+    int64_t patience; /* epochs without a better val after which the run ends [0: never] */
     /* Transfer learning: a part of the net is trained, of a model that is built for inference. What comes before that
      * part is computed once for each picture and kept. */
     const char *train;        /* "head", "second-half", "all", or paths, "layer4 fc"; NULL: a model built with train */
@@ -441,16 +441,16 @@ typedef struct strata_cost {
  * classes do not fit the net. */
 STRATA_API strata_status strata_trainer_create(strata_trainer **out, strata_model *model, strata_dataset *data,
                                                const strata_train_options *options, strata_error *err);
-/* One step: a batch, or `accumulate` of them, fewer at the end of the epoch. The loss is the mean over all their pictures,
- * and the weights move with the bits of one batch of that many, where no layer mixes pictures (docs/training.md). A loss
- * that is not finite is STRATA_INVALID; the message names the step and the first layer that held a number that is not
- * finite. */
+/* One step: a batch, or `accumulate` of them, fewer at the end of the epoch. The loss is the mean over all their
+ * pictures, and the weights move with the bits of one batch of that many, where no layer mixes pictures
+ * (docs/training.md). A loss that is not finite is STRATA_INVALID; the message names the step and the first layer that
+ * held a number that is not finite. */
 STRATA_API strata_status strata_trainer_step(strata_trainer *trainer, strata_step_info *out, strata_error *err);
-/* After a step with epoch_done: evaluates on val where there is one, and moves on to the next epoch. With `ema` the model
- * then holds the average, to be evaluated and saved, until the next step. */
+/* After a step with epoch_done: evaluates on val where there is one, and moves on to the next epoch. With `ema` the
+ * model then holds the average, to be evaluated and saved, until the next step. */
 STRATA_API strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_info *out, strata_error *err);
-/* Everything that a bit-exact resume needs, at any step. Atomic. With `ema` the file's weights are the average, and what
- * the optimizer moves is beside it. Weights that are not finite are STRATA_INVALID and not written. Resume wants a
+/* Everything that a bit-exact resume needs, at any step. Atomic. With `ema` the file's weights are the average, and
+ * what the optimizer moves is beside it. Weights that are not finite are STRATA_INVALID and not written. Resume wants a
  * trainer made with the same net, data and options, and says where they differ. */
 STRATA_API strata_status strata_trainer_save(const strata_trainer *trainer, const char *path, strata_error *err);
 STRATA_API strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, strata_error *err);
@@ -495,8 +495,8 @@ STRATA_API strata_status strata_evaluate(strata_metrics *out, strata_model *mode
                                          strata_part part, int64_t *confusion, strata_progress progress, void *user,
                                          strata_error *err);
 
-/* ---- Predictions: what a model says about each picture of a part. Accuracy, ensembles, calibration and comparisons are
- * computed from them; docs/evaluation.md has the definitions. ---- */
+/* ---- Predictions: what a model says about each picture of a part. Accuracy, ensembles, calibration and comparisons
+ * are computed from them; docs/evaluation.md has the definitions. ---- */
 
 typedef struct strata_predict_options {
     int crops;         /* windows of each picture, whose probabilities are averaged: 1 [0], the centre; 5, with the
@@ -507,10 +507,10 @@ typedef struct strata_predict_options {
 
 /* How the classes of a part are found among a model's: by name, whatever their order. */
 typedef struct strata_class_match {
-    bool by_number;                     /* one of the two has no names: class i is output i */
-    size_t known;                       /* classes with pictures in this part that the model knows */
-    size_t unknown, unknown_pictures;   /* classes that it does not know, and their pictures in this part */
-    size_t absent;                      /* classes that it knows, without a picture in this part */
+    bool by_number;                             /* one of the two has no names: class i is output i */
+    size_t known;                               /* classes with pictures in this part that the model knows */
+    size_t unknown, unknown_pictures;           /* classes that it does not know, and their pictures in this part */
+    size_t absent;                              /* classes that it knows, without a picture in this part */
     char unknown_names[160], absent_names[160]; /* the first of them: "bird, cat, ..." */
 } strata_class_match;
 /* STRATA_SHAPE where numbers cannot tell which class is which, STRATA_MISSING where the part is empty. */
@@ -533,17 +533,16 @@ STRATA_API strata_status strata_model_predict(strata_model *model, const char *c
 typedef struct strata_predictions strata_predictions;
 /* What strata_predictions_create would allocate besides the model and a batch. */
 STRATA_API uint64_t strata_predictions_bytes(const strata_model *model, const strata_dataset *data, strata_part part);
-/* Asks the model about every picture of a part; the data must outlive the predictions, the model need not. The same bits
- * for any number of threads and any batch. */
+/* Asks the model about every picture of a part; the data must outlive the predictions, the model need not. The same
+ * bits for any number of threads and any batch. */
 STRATA_API strata_status strata_predictions_create(strata_predictions **out, strata_model *model,
                                                    const strata_dataset *data, strata_part part,
                                                    const strata_predict_options *options, strata_progress progress,
                                                    void *user, strata_error *err);
 /* An ensemble: the mean of the probabilities of several models for the same pictures, classes in the first one's order.
  * STRATA_SHAPE where pictures or classes differ. */
-STRATA_API strata_status strata_predictions_average(strata_predictions **out,
-                                                    const strata_predictions *const *members, size_t count,
-                                                    strata_error *err);
+STRATA_API strata_status strata_predictions_average(strata_predictions **out, const strata_predictions *const *members,
+                                                    size_t count, strata_error *err);
 STRATA_API size_t strata_predictions_count(const strata_predictions *predictions);
 STRATA_API size_t strata_predictions_left_out(const strata_predictions *predictions); /* pictures of unknown classes */
 STRATA_API size_t strata_predictions_class_count(const strata_predictions *predictions);

@@ -255,7 +255,8 @@ strata_status run_log_append(const char *folder, const char *line, strata_error 
 void run_log_add(run_log *log, const run_epoch *epoch);
 void run_log_free(run_log *log);
 
-/* ---- svg.c, svg_runs.c, svg_confusion.c ---------------------------------------------------------------------------- */
+/* ---- svg.c, svg_runs.c, svg_confusion.c ----------------------------------------------------------------------------
+ */
 
 /* What drawings share: the head with style and title, the end (which writes the file), foreign text. */
 void svg_begin(text *out, int width, int height, const char *title);
@@ -345,7 +346,8 @@ typedef struct class_names {
     char *bytes;
 } class_names;
 
-/* One name a line; in front of all there may be numbers of WordNet ("n01440764 tench"), which are left out. Exit status.
+/* One name a line; in front of all there may be numbers of WordNet ("n01440764 tench"), which are left out. Exit
+ * status.
  */
 int class_names_read(class_names *out, const char *path);
 void class_names_free(class_names *names);

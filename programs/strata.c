@@ -7,8 +7,19 @@
 #include "program.h"
 
 const command *const command_table[] = {
-    &command_describe, &command_train, &command_finetune, &command_eval, &command_predict, &command_data, &command_bench,
-    &command_compare,  &command_trace, &command_diff, &command_fmt,     &command_help, NULL,
+    &command_describe,
+    &command_train,
+    &command_finetune,
+    &command_eval,
+    &command_predict,
+    &command_data,
+    &command_bench,
+    &command_compare,
+    &command_trace,
+    &command_diff,
+    &command_fmt,
+    &command_help,
+    NULL,
 };
 
 const command *find_command(const char *name) {

@@ -255,7 +255,8 @@ static void test_idx_refuses_what_is_not_whole(void **state) {
         "no data set was found here; a folder must hold IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, "
         "t10k-..., plain or .gz), or CIFAR's batches (data_batch_1.bin, ..., test_batch.bin; or train.bin, "
         "test.bin), or HDF5 files (train_NAME.h5, test_NAME.h5), or a list of pictures (labels.csv, train.csv or .tsv, "
-        "with the columns file and class), or a folder of pictures for each class, or such folders in train, val and test");
+        "with the columns file and class), or a folder of pictures for each class, or such folders in train, val and "
+        "test");
 }
 
 /* ---- unpacking ---- */

@@ -1,6 +1,6 @@
 /* data: lists of pictures (CSV and TSV), good and bad. */
-#include "data_case.h"
 #include "data/list.h"
+#include "data_case.h"
 
 /* ---- pictures: grey, 4x4, every pixel the picture's number ---- */
 
@@ -100,7 +100,8 @@ static void test_list_takes_numbers_as_indices(void **state) {
     expect_list("a.csv", "p2.pgm,5\np0.pgm,0\np1.pgm,5\n", "2:5 0:0 1:5");
     expect_list("a.csv", "file,class_id\np2.pgm,2\np0.pgm,0\np1.pgm,1\n", "2:2 0:0 1:1");
     expect_list("a.csv", "file,class_name,class_id\np2.pgm,two,2\np0.pgm,zero,0\np1.pgm,two,2\n", "2:two 0:zero 1:two");
-    put_text("a.tsv", "p2.pgm\t940\tn07716906\tsquash, no\np0.pgm\t0\tn01440764\ttench\np1.pgm\t940\tn07716906\tsquash, no\n");
+    put_text("a.tsv",
+             "p2.pgm\t940\tn07716906\tsquash, no\np0.pgm\t0\tn01440764\ttench\np1.pgm\t940\tn07716906\tsquash, no\n");
     strata_dataset *data = open_at(in_folder("a.tsv"));
     expect(data, STRATA_TRAIN, "2:squash, no 0:tench 1:squash, no");
     assert_int_equal(strata_dataset_class_count(data), 941);
@@ -214,7 +215,8 @@ static void test_list_refuses_bad_rows(void **state) {
     refuse("a.csv", "file,class\np0.pgm,0\np1.pgm,123456789012345\n", 3,
            "class 123456789012345 is out of range, expected 0 to 99999");
     refuse("a.csv", "file,class_id,class_name\np0.pgm,0,a\np1.pgm,0,b\n", 3, "class 0 is called 'b', 'a' in line 2");
-    static const char nul[] = "file,class\np0.pgm,a\np1.\0pgm,b\n", utf16[] = "\xFF\xFE" "f\0i\0l\0e\0";
+    static const char nul[] = "file,class\np0.pgm,a\np1.\0pgm,b\n", utf16[] = "\xFF\xFE"
+                                                                              "f\0i\0l\0e\0";
     strata_dataset *data = NULL;
     strata_error err = {0};
     put_file("a.csv", nul, sizeof nul - 1);

@@ -320,9 +320,18 @@ static void test_views_of_stretched_pictures(void **state) {
 
 static void test_views_of_padded_pictures(void **state) {
     (void)state;
-    static const view_case padded = {
-        {ST_FIT_PAD, ST_FILTER_BILINEAR, 0, {16, 16, 3}}, {16, 16, 3}, {{0, 0}, {-2, -2}, {-2, 2}, {2, -2}, {2, 2}}};
+    static const view_case padded = {{ST_FIT_PAD, ST_FILTER_BILINEAR, 0, {16, 16, 3}},
+                                     {16, 16, 3},
+                                     {{0, 0}, {-2, -2}, {-2, 2}, {2, -2}, {2, 2}},
+                                     {0, 0, 0}};
+
     check_views(&padded);
+    /* In a larger net the picture moves, and nothing of it is lost. */
+    static const view_case moved = {{ST_FIT_PAD, ST_FILTER_BILINEAR, 0, {13, 14, 3}},
+                                    {13, 14, 3},
+                                    {{-1, -1}, {0, 0}, {0, -2}, {-3, 0}, {-3, -2}},
+                                    {16, 16, 3}};
+    check_views(&moved);
 }
 
 static void test_views_are_1_5_or_10(void **state) {

@@ -122,8 +122,7 @@ static void add_line(st_text *text, const st_check *check) {
     int flags = (about->is_grey ? IS_GREY : 0) | (about->is_cmyk ? IS_CMYK : 0) | (about->has_alpha ? HAS_ALPHA : 0) |
                 (about->is_palette ? IS_PALETTE : 0) | (about->is_interlaced ? IS_INTERLACED : 0) |
                 (check->is_none ? IS_NONE : 0);
-    st_text_add(text,
-                "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d %d %d ", check->size,
+    st_text_add(text, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d %d %d ", check->size,
                 check->seconds, check->nanoseconds, about->shape.height, about->shape.width, about->shape.channels,
                 about->orientation, about->bits, flags);
     add_field(text, about->kind != NULL ? about->kind : "-");

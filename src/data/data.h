@@ -206,7 +206,8 @@ strata_status st_picture_decode(strata_picture *out, st_picture_about *about, co
 bool st_picture_is(const unsigned char *bytes, size_t length); /* begins like a picture, of a kind served or not */
 
 enum { ST_ORIENTATION_LYING = 5 }; /* from this one on, height and width change places */
-/* EXIF's orientation, 1 to 8, in a block that begins with its TIFF header; 0 where the block is damaged or says none. */
+/* EXIF's orientation, 1 to 8, in a block that begins with its TIFF header; 0 where the block is damaged or says none.
+ */
 int st_exif_orientation(const unsigned char *bytes, size_t length);
 /* Turns and mirrors a picture so that it stands upright; orientations 0 and 1 do nothing. */
 strata_status st_picture_upright(strata_picture *picture, int orientation, strata_error *err);

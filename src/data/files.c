@@ -106,7 +106,7 @@ typedef struct looking {
         st_reader reader;
         strata_status status; /* what ends the whole: no memory */
         strata_error error;
-    } *seats; /* [threads] */
+    } * seats;                                           /* [threads] */
     char (*reasons)[sizeof((strata_error *)0)->message]; /* [count] where there is one; see note_reason */
     _Atomic size_t broken, none;
     atomic_bool stop, is_news; /* something was decoded: worth keeping */

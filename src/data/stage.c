@@ -44,8 +44,7 @@ static strata_status fail_file(const char *path, const char *what, strata_error 
     return st_fail(err, STRATA_IO, "cannot be %s: %s", what, strerror(errno));
 }
 
-static strata_status read_open(st_reader *reader, int descriptor, size_t *length, const char *path,
-                               strata_error *err) {
+static strata_status read_open(st_reader *reader, int descriptor, size_t *length, const char *path, strata_error *err) {
     struct stat about;
     if (fstat(descriptor, &about) != 0) {
         return fail_file(path, "looked at", err);
@@ -162,8 +161,8 @@ static strata_status find_store(store **out, st_stages *stages, const strata_dat
     return STRATA_OK;
 }
 
-static strata_status make_stage(const strata_dataset *data, strata_part part, size_t index,
-                                const st_geometry *geometry, strata_shape stage, st_reader *with, strata_error *err) {
+static strata_status make_stage(const strata_dataset *data, strata_part part, size_t index, const st_geometry *geometry,
+                                strata_shape stage, st_reader *with, strata_error *err) {
     int64_t shorter = stage.height < stage.width ? stage.height : stage.width;
     with->least_side = geometry->fit == ST_FIT_PAD ? 0 : shorter;
     strata_status status = st_data_read(data, part, index, with, err);

@@ -31,7 +31,7 @@ typedef struct work {
         uint8_t *pixels;
         strata_status status;
         strata_error error;
-    } *threads;
+    } * threads;
 } work;
 
 static strata_status add_picture(const work *of, size_t index, int thread, strata_error *err) {

@@ -8,7 +8,8 @@
 
 /* ---- kinds ---- */
 
-static const st_data_kind *const kinds[] = {&st_data_idx, &st_data_cifar, &st_data_hdf5, &st_data_list, &st_data_folder};
+static const st_data_kind *const kinds[] = {&st_data_idx, &st_data_cifar, &st_data_hdf5, &st_data_list,
+                                            &st_data_folder};
 
 size_t st_data_kind_count(void) {
     return ST_COUNT_OF(kinds);

@@ -23,7 +23,7 @@ typedef struct st_model_options {
     bool averages;  /* keeps a moving average of all that moves */
     int slot_count; /* numbers that the optimizer keeps for each weight: 0, 1 (momentum) or 2 (AdamW) */
     uint64_t seed;
-    bool is_blank; /* weights stay zeros: they come from a file */
+    bool is_blank;                  /* weights stay zeros: they come from a file */
     bool keep_values, as_inference; /* of the plans: see st_plan_options */
     int64_t again_from;             /* the same */
     const st_layout *layout;        /* the same */
@@ -39,10 +39,10 @@ typedef struct st_parameter {
     const st_site *site; /* NULL: published order */
     const st_impl *impl;
     size_t published_count, native_count;
-    bool is_trained; /* here: has a gradient and moves */
-    bool is_lent;    /* `value` is the lender's */
-    bool is_body;    /* its learning rate is st_update.body_share of the others' */
-    bool moves;      /* is_trained, or a statistic that forward moves */
+    bool is_trained;                                /* here: has a gradient and moves */
+    bool is_lent;                                   /* `value` is the lender's */
+    bool is_body;                                   /* its learning rate is st_update.body_share of the others' */
+    bool moves;                                     /* is_trained, or a statistic that forward moves */
     st_real *value, *gradient, *slots[2], *average; /* average: of what moves, where the model keeps it */
 } st_parameter;
 
@@ -60,8 +60,8 @@ typedef struct st_model {
     st_exec *infer, *train; /* train NULL: inference only */
     st_real *scratch;       /* scratch_count numbers, as many as the largest parameter or output has: for get and set */
     size_t scratch_count;
-    bool shows_average;     /* values and averages have changed places */
-    double *piece_sums;     /* of the gradients' squares: update.c */
+    bool shows_average; /* values and averages have changed places */
+    double *piece_sums; /* of the gradients' squares: update.c */
 } st_model;
 
 /* The graph, pool and kernels are lent and must outlive the model. The weights are drawn from the seed. */
@@ -91,7 +91,7 @@ typedef struct st_feed {
     const int32_t *other_labels; /* [n] of mixed pictures, which show shares[n] of `labels`; NULL: none are mixed */
     const float *shares;
     int64_t n;
-    int64_t step; /* of the whole training */
+    int64_t step;         /* of the whole training */
     int64_t first, total; /* see st_run: a step in pieces; total 0: this is all of it */
     double label_smoothing;
     bool is_trace;     /* see st_run */
@@ -125,7 +125,7 @@ typedef struct st_update {
     st_optimizer optimizer;
     double learning_rate, momentum, weight_decay;
     bool nesterov;
-    double scale; /* what the gradients are multiplied by first; 1: nothing */
+    double scale;                 /* what the gradients are multiplied by first; 1: nothing */
     double beta1, beta2, epsilon; /* AdamW */
     double body_share;            /* of the learning rate, for parameters that are marked so: 1 */
     int64_t step;                 /* updates before this one, from 0 */
@@ -148,7 +148,7 @@ typedef struct st_exec_memory {
     size_t thread_bytes;
 } st_exec_memory;
 int64_t st_model_piece_count(const st_model *model); /* in which update.c goes over the weights */
-size_t st_model_align(size_t bytes); /* up to a whole line of the cache */
+size_t st_model_align(size_t bytes);                 /* up to a whole line of the cache */
 strata_status st_exec_create(st_exec **out, st_model *model, const st_plan *plan, const st_exec_memory *memory,
                              strata_error *err);
 void st_exec_run(st_exec *exec, const st_feed *feed);

@@ -173,10 +173,9 @@ static st_real *carve(unsigned char **at, size_t count) {
 
 static strata_status allocate(st_model *model, const st_plan *infer, const st_plan *train, strata_error *err) {
     int threads = st_pool_threads(model->pool);
-    model_sizes sizes =
-        sizes_of(model->parameters, model->parameter_count, infer, train, threads, &model->options);
-    size_t total = sizes.weights + sizes.gradients + sizes.slots + sizes.averages + sizes.carried + sizes.arena +
-                   sizes.scratch;
+    model_sizes sizes = sizes_of(model->parameters, model->parameter_count, infer, train, threads, &model->options);
+    size_t total =
+        sizes.weights + sizes.gradients + sizes.slots + sizes.averages + sizes.carried + sizes.arena + sizes.scratch;
     unsigned char *at = NULL;
     ST_TRY(st_arena_alloc(&at, model->arena, 1, total + ALIGNMENT, err));
     model->scratch_count = sizes.largest;
@@ -194,11 +193,10 @@ static strata_status allocate(st_model *model, const st_plan *infer, const st_pl
             parameter->average = carve(&at, parameter->native_count);
         }
     }
-    st_exec_memory memory = {
-        .arena = at,
-        .thread_scratch = at + sizes.arena,
-        .carried = at + sizes.arena + sizes.scratch,
-        .thread_bytes = sizes.scratch / (size_t)threads};
+    st_exec_memory memory = {.arena = at,
+                             .thread_scratch = at + sizes.arena,
+                             .carried = at + sizes.arena + sizes.scratch,
+                             .thread_bytes = sizes.scratch / (size_t)threads};
     ST_TRY(st_arena_alloc(&model->piece_sums, model->arena, (size_t)st_model_piece_count(model) + 1,
                           sizeof *model->piece_sums, err));
     ST_TRY(st_exec_create(&model->infer, model, infer, &memory, err));
@@ -265,7 +263,7 @@ static st_real *tensor_of(const st_model *model, size_t index, int which) {
     if (is_average && parameter->average != NULL && (which == ST_MODEL_AVERAGE) != model->shows_average) {
         return parameter->average;
     }
-    return which < 0 || is_average ? parameter->value
+    return which < 0 || is_average      ? parameter->value
            : which == ST_MODEL_GRADIENT ? parameter->gradient
                                         : parameter->slots[which];
 }

@@ -185,7 +185,8 @@ typedef struct st_site {
     const struct st_kernels *kernels;
     st_mode mode;
     int64_t batch; /* largest n */
-    int64_t total; /* of a step that comes in pieces, `batch` images each but the last: the most images; 0: it does not */
+    int64_t
+        total; /* of a step that comes in pieces, `batch` images each but the last: the most images; 0: it does not */
     int threads;
     int in_count;
     const st_dims *in; /* [in_count] */
@@ -204,9 +205,9 @@ typedef struct st_site {
 
 /* What prepare asks for. */
 typedef struct st_needs {
-    size_t shared_bytes; /* scratch of the whole step, during one pass of it (forward or backward) */
-    size_t thread_bytes; /* scratch of each thread */
-    size_t kept_bytes;   /* from forward to backward: masks, argmax, saved statistics */
+    size_t shared_bytes;  /* scratch of the whole step, during one pass of it (forward or backward) */
+    size_t thread_bytes;  /* scratch of each thread */
+    size_t kept_bytes;    /* from forward to backward: masks, argmax, saved statistics */
     size_t carried_bytes; /* from piece to piece of a step: what its gradients are summed from */
 } st_needs;
 
@@ -225,8 +226,8 @@ typedef struct st_call {
     st_real *dstate[ST_OP_STATES]; /* written, not added to; NULL: not needed */
     st_epilogue epilogue;
     void *shared, *kept;
-    void *carried; /* NULL: steps come whole. Otherwise dstate is complete after the step's last piece, and holds the same
-                      bits as if the step had come whole, where the layer's output depends on one image alone */
+    void *carried; /* NULL: steps come whole. Otherwise dstate is complete after the step's last piece, and holds the
+                      same bits as if the step had come whole, where the layer's output depends on one image alone */
     /* loss layers: */
     st_real *losses; /* [n], one image's loss without the loss weight */
     int32_t *ranks;  /* [n], how many classes scored above the true one (ties: lower index first) */

@@ -28,7 +28,7 @@ enum {
 typedef struct weights_cut {
     int64_t image_groups;
     bool is_large, is_carried; /* carried: the step comes in pieces */
-    int64_t k_range, c_range; /* blocks of 32 and 64 of an item */
+    int64_t k_range, c_range;  /* blocks of 32 and 64 of an item */
     int64_t k_parts, c_parts;
     bool packs_dy;
     int64_t images, rows; /* of a band, within a group of images */

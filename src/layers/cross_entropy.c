@@ -39,9 +39,8 @@ static void forward(const st_call *call, int64_t item, void *scratch) {
     (void)scratch;
     st_target target = st_target_of(call->run, item);
     const st_real *x = st_span_of(&call->in[0], item).data;
-    call->losses[item] =
-        call->site->kernels->cross_entropy(&call->ranks[item], x, call->in[0].dims.c, target.label,
-                                           (st_real)call->run->label_smoothing);
+    call->losses[item] = call->site->kernels->cross_entropy(&call->ranks[item], x, call->in[0].dims.c, target.label,
+                                                            (st_real)call->run->label_smoothing);
     if (target.moved > 0) {
         call->losses[item] += (st_real)target.moved * (x[target.label] - x[target.other]);
     }
@@ -56,8 +55,8 @@ static void backward(const st_call *call, int64_t item, void *scratch) {
     st_real *gradient = st_span_of(&call->din[0], item).data;
     double weight = call->site->loss_weight / (double)st_run_total(call->run);
     call->site->kernels->cross_entropy_backward(gradient, call->din_add[0], st_span_of(&call->in[0], item).data,
-                                                call->in[0].dims.c, target.label,
-                                                (st_real)call->run->label_smoothing, (st_real)weight);
+                                                call->in[0].dims.c, target.label, (st_real)call->run->label_smoothing,
+                                                (st_real)weight);
     if (target.moved > 0) {
         gradient[target.label] += (st_real)(target.moved * weight);
         gradient[target.other] -= (st_real)(target.moved * weight);
@@ -108,10 +107,11 @@ const st_op st_op_cross_entropy = {
     .examples = "input 1x1x12, fc 10, output logits loss=cross_entropy\n"
                 "input 1x1x37, output logits loss=cross_entropy\n"
                 "input 4x4x3, conv 1x1 5, avgpool global, output logits loss=cross_entropy weight=0.3\n",
-    .notes = "Not a layer of a chain: write `output NAME loss=cross_entropy`, with `weight=` where several losses are\n"
-             "added. It takes logits, one number for each class, and contains the softmax. Labels are smoothed by the\n"
-             "training's --label-smoothing; of pictures that mixup or cutmix mixed (--augment) both labels count, each\n"
-             "with its share.",
+    .notes =
+        "Not a layer of a chain: write `output NAME loss=cross_entropy`, with `weight=` where several losses are\n"
+        "added. It takes logits, one number for each class, and contains the softmax. Labels are smoothed by the\n"
+        "training's --label-smoothing; of pictures that mixup or cutmix mixed (--augment) both labels count, each\n"
+        "with its share.",
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,

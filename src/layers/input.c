@@ -34,9 +34,10 @@ static strata_status shape(st_infer *in, strata_error *err) {
     }
     int64_t shorter = params->shape[0] < params->shape[1] ? params->shape[0] : params->shape[1];
     if (params->resize != 0 && (params->resize < shorter || params->fit != 0)) {
-        return st_infer_fail(in, err, "resize",
-                             "resize is the shorter side before the centre is cut: from %lld on, and not with fit=stretch",
-                             (long long)shorter);
+        return st_infer_fail(
+            in, err, "resize",
+            "resize is the shorter side before the centre is cut: from %lld on, and not with fit=stretch",
+            (long long)shorter);
     }
     in->out = (st_dims){.h = params->shape[0], .w = params->shape[1], .c = params->shape[2]};
     return STRATA_OK;

@@ -52,8 +52,8 @@ static void fold(const st_site *site, st_real *const *state, const st_real *shif
 
 /* ---- backward ---- */
 
-/* In `shared`: sums of dy, then of dy x, of each channel of each image, [images][c]. A step in pieces keeps those of all
- * its images. */
+/* In `shared`: sums of dy, then of dy x, of each channel of each image, [images][c]. A step in pieces keeps those of
+ * all its images. */
 static size_t sums_count(const st_site *site) {
     return (size_t)((site->total > 0 ? site->total : site->batch) * site->out.c);
 }

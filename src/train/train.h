@@ -71,7 +71,7 @@ typedef struct st_recipe {
     double body_share; /* with `train`: the learning rate behind the head is this share of the head's */
     int64_t thaw;      /* with `train`: epochs that train the head alone before the rest; 0: none */
     int64_t variants;  /* with `train`: of each picture's features; 0: none are kept */
-    char data[65]; /* st_data_fingerprint of what it learns from */
+    char data[65];     /* st_data_fingerprint of what it learns from */
 } st_recipe;
 strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options, strata_error *err);
 strata_status st_optimizer_parse(st_optimizer *out, const char *name, strata_error *err); /* NULL: sgd */
@@ -101,14 +101,15 @@ strata_status st_trainer_try(strata_trainer *trainer, double rate, double *loss,
 
 enum { ST_MOST_VIEWS = 10 };
 typedef struct st_views {
-    st_geometry geometry; /* of the stage picture that the views are cut from */
-    strata_shape out;     /* of each view */
-    int crops;            /* 1: the centre; 5: and the corners */
-    bool flip;            /* and the mirror image of each */
-    bool moves;           /* PAD: the picture moves within the net's input */
+    st_geometry geometry;                /* of the stage picture that the views are cut from */
+    strata_shape out;                    /* of each view */
+    int crops;                           /* 1: the centre; 5: and the corners */
+    bool flip;                           /* and the mirror image of each */
+    bool moves;                          /* PAD: the picture moves within the net's input */
     uint8_t fill[ST_DATA_MOST_CHANNELS]; /* around a picture that is padded: the byte that preparation takes to 0 */
 } st_views;
-/* What `options` ask for of pictures that go through `geometry` into a net of this input. STRATA_INVALID for other numbers of crops. */
+/* What `options` ask for of pictures that go through `geometry` into a net of this input. STRATA_INVALID for other
+ * numbers of crops. */
 strata_status st_views_choose(st_views *out, const st_geometry *geometry, const st_preparation *preparation,
                               st_dims input, const strata_predict_options *options, strata_error *err);
 int st_views_count(const st_views *views);
@@ -194,9 +195,9 @@ strata_status st_checkpoint_save(const strata_model *model, const st_place_in_ru
 /* Weights (and with `place` all of a resume) from a file whose tensors must fit the model. */
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err);
-/* Weights from a file of which some may not fit: those of layers that follow the number of classes (st_regime_heads) and
- * differ in shape, or all of them where `heads_too` is false. What was left as it is is added to `left`, a path a line.
- * Where another tensor is missing or differs it is an error. */
+/* Weights from a file of which some may not fit: those of layers that follow the number of classes (st_regime_heads)
+ * and differ in shape, or all of them where `heads_too` is false. What was left as it is is added to `left`, a path a
+ * line. Where another tensor is missing or differs it is an error. */
 strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *left, const char *path,
                                   strata_error *err);
 /* Where the run of a checkpoint stands. */

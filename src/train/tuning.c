@@ -285,7 +285,7 @@ static strata_status time_batch(timing *t, strata_error *err) {
     double begun = st_clock_s();
     ST_TRY(st_batcher_next(t->batcher, &batch, err));
     t->pictures = shorter(t->pictures, begun);
-    st_feed feed = {.labels = batch.labels, .n = (int64_t)batch.n, .is_trace = true};
+    st_feed feed = {.labels = batch.labels, .n = (int64_t)batch.n};
     if (tuning->features == NULL) {
         feed.pixels = batch.pixels;
     } else {
@@ -317,6 +317,40 @@ static strata_status time_batches(timing *t, size_t batch, strata_error *err) {
     return STRATA_OK;
 }
 
+/* A step in training moves the statistics of batch norm: `keeps` puts them aside, else they come back. */
+static strata_status keep_statistics(st_real ***kept, st_arena *arena, st_model *learner, bool keeps,
+                                     strata_error *err) {
+    if (keeps) {
+        ST_TRY(st_arena_alloc(kept, arena, learner->parameter_count, sizeof **kept, err));
+    }
+    for (size_t i = 0; i < learner->parameter_count; i++) {
+        const st_parameter *parameter = &learner->parameters[i];
+        if (parameter->node->state[parameter->state].spec->is_trained) {
+            continue;
+        }
+        if (keeps) {
+            ST_TRY(st_arena_alloc(&(*kept)[i], arena, parameter->published_count, sizeof ***kept, err));
+            st_model_get(learner, i, -1, (*kept)[i]);
+        } else {
+            st_model_set(learner, i, -1, (*kept)[i]);
+        }
+    }
+    return STRATA_OK;
+}
+
+static strata_status time_safely(timing *t, size_t batch, strata_error *err) {
+    st_arena *arena = NULL;
+    st_real **kept = NULL;
+    ST_TRY(st_arena_create(&arena, err));
+    strata_status status = keep_statistics(&kept, arena, t->tuning->learner, true, err);
+    if (status == STRATA_OK) {
+        status = time_batches(t, batch, err);
+        (void)keep_statistics(&kept, arena, t->tuning->learner, false, NULL);
+    }
+    st_arena_free(arena);
+    return status;
+}
+
 static double larger(double a, double b) {
     return a > b ? a : b;
 }
@@ -333,7 +367,7 @@ strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, strata_erro
     if (is_augmented) {
         st_batcher_augment(t.batcher, tuning->augmentation);
     }
-    strata_status status = time_batches(&t, batch, err);
+    strata_status status = time_safely(&t, batch, err);
     st_batcher_free(t.batcher);
     if (status != STRATA_OK) {
         return status;
