@@ -89,8 +89,8 @@ static size_t batch_end(const st_batcher *batcher, size_t batch) {
 static bool take_claim(st_batcher *batcher, claim *out) {
     size_t batch = batch_of(batcher, batcher->claimed);
     size_t released = batcher->given > 0 ? batcher->given - 1 : 0;
-    if (batch >= batcher->batches || batcher->claimed == all || batch - released >= ST_BATCHER_BUFFERS ||
-        (batcher->status != STRATA_OK && batch >= batcher->failed)) {
+    if (batch >= batcher->batches || batcher->claimed == pictures_of_pass(batcher) ||
+        batch - released >= ST_BATCHER_BUFFERS || (batcher->status != STRATA_OK && batch >= batcher->failed)) {
         return false;
     }
     size_t start = batch_begin(batcher, batch), end = batch_end(batcher, batch);
