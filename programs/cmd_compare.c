@@ -61,7 +61,8 @@ static double error_of(double top1) {
 }
 
 static void summarize(compared *r) {
-    r->epoch_steps = (r->plan.train_count + r->plan.batch - 1) / r->plan.batch;
+    int64_t pictures = r->plan.batch * (r->plan.accumulate > 1 ? r->plan.accumulate : 1); /* of a step */
+    r->epoch_steps = (r->plan.train_count + pictures - 1) / pictures;
     r->train_error = r->val_error = r->test_error = -1;
     r->images_per_s = median_rate(&r->log);
     for (size_t i = 0; i < r->log.epoch_count; i++) {
@@ -91,6 +92,10 @@ static int read_run(compared *r, const char *folder) {
     free(net);
     if (!is_read) {
         return report(&err);
+    }
+    if (r->log.bad_count > 0) {
+        warn("%s/log.jsonl: line %zu is not one that strata writes and is left out%s", safe_text(folder).s,
+             r->log.first_bad, r->log.bad_count > 1 ? ", and others after it" : "");
     }
     if (r->plan.batch < 1 || r->plan.train_count < 1) {
         return fail("%s: its run.txt says batch %lld and %lld training pictures", safe_text(folder).s,

@@ -103,10 +103,10 @@ static int run(void *all) {
 
 static const option options[] = {
     {OPTION_SHARE, 0, "val", "SHARE|none", "hold out as training would (none)", offsetof(arguments, hold_out), 0, 1},
-    {OPTION_TEXT, 0, "sheet", "FILE", "a contact sheet as PNG: some of every class, and what was found",
-     offsetof(arguments, sheet), 0, 0},
-    {OPTION_TEXT, 0, "augment", "WORDS", "the sheet shows what a net will see: \"mirror\", \"cifar\"",
-     offsetof(arguments, augment), 0, 0},
+    {OPTION_TEXT, 0, "sheet", "FILE", "a contact sheet as PNG: each class, and findings", offsetof(arguments, sheet), 0,
+     0},
+    {OPTION_TEXT, 0, "augment", "WORDS", "the sheet shows what a net will see: \"cifar\"", offsetof(arguments, augment),
+     0, 0},
     {OPTION_FLAG, 0, "strict", NULL, "exit 1 where a picture cannot be read", offsetof(arguments, strict), 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
@@ -120,10 +120,10 @@ const command command_data = {
              "pictures (train/CLASS/*.jpg, also val and test; or CLASS/*.jpg), of CIFAR's\n"
              "batches or of IDX files (plain or gzip), or a known name: fashion-mnist, mnist,\n"
              "cifar-10. What is there is found by looking; nothing is written to it.",
-    .examples = "data fashion-mnist | the Debian package dataset-fashion-mnist\n"
-                "data photos --sheet sheet.png | a folder, and a look at it\n"
+    .examples = "data fashion-mnist | the Debian package\n"
+                "data photos --sheet sheet.png | with a look at it\n"
                 "data photos --sheet sheet.png --augment mirror | what the net will see\n"
-                "data fashion-mnist --val 0.1 | what training would hold out\n"
+                "data fashion-mnist --val 0.1 | what is held out\n"
                 "data fashion-mnist --json | for a program",
     .options = options,
     .arguments_size = sizeof(arguments),

@@ -292,8 +292,8 @@ const command command_predict = {
     .summary = "the likeliest classes of a picture",
     .usage = "predict RUN PICTURE...\npredict CHECKPOINT FOLDER\npredict NET --weights FILE PICTURE...",
     .about = "Shows what a trained model takes pictures for: JPEG, PNG, WebP and portable\n"
-             "anymap files (`strata --version` says what this build reads), folders of them, or\n"
-             "one of a data set: FILE:K of an IDX file, NAME:K of the test part of a known one.",
+             "anymap files (`strata --version` says what this build reads), folders of\n"
+             "them, or one of a data set: FILE:K of an IDX file, NAME:K of a known one's test.",
     .examples = "predict runs/lenet5-1 fashion-mnist:0 | a test picture\n"
                 "predict runs/lenet5-1 shirt.jpg photos | files and folders\n"
                 "predict runs/lenet5-1 fashion-mnist:7 --top 1 --json | for a program",

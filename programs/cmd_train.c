@@ -43,6 +43,10 @@ static int complete_plan(arguments *a, const command *self) {
     if (p->nesterov && (strcmp(p->optimizer, "sgd") != 0 || p->momentum == 0)) {
         return refuse("--nesterov is for sgd with momentum");
     }
+    if (p->patience > 0 && is_onecycle && !option_was_given(self, &a->common, "schedule")) {
+        warn("onecycle brings the learning rate down at the end: a run that --patience ends earlier never gets there; "
+             "--schedule constant or step does without");
+    }
     p->version = strata_version();
     p->numerics = STRATA_NUMERICS;
     p->seed = a->common.seed;
@@ -90,6 +94,10 @@ strata_train_options train_options(const run_plan *p) {
         .label_smoothing = p->label_smoothing,
         .seed = (uint64_t)p->seed,
         .augment = p->augment,
+        .accumulate = p->accumulate,
+        .clip = p->clip,
+        .ema = p->ema,
+        .patience = p->patience,
         .train = p->train,
         .body_rate = p->body_rate,
         .thaw = p->thaw,
@@ -106,6 +114,8 @@ strata_build_options train_build_options(const run_plan *p) {
         .optimizer = p->optimizer,
         .seed = (uint64_t)p->seed,
         .freeze = p->freeze,
+        .accumulate = p->accumulate > 0 ? p->accumulate : 1,
+        .average = p->ema > 0,
     };
 }
 
@@ -137,7 +147,11 @@ static void print_plan(const training *t) {
     const run_plan *p = t->plan;
     bool is_sgd = strcmp(p->optimizer, "sgd") == 0;
     text line = {0};
-    text_add(&line, "batch %s, %s lr %s", count_text(p->batch).s, p->optimizer, number_text(p->learning_rate).s);
+    text_add(&line, "batch %s", count_text(p->batch).s);
+    if (p->accumulate > 1) {
+        text_add(&line, " x %lld (steps of %s)", (long long)p->accumulate, count_text(p->batch * p->accumulate).s);
+    }
+    text_add(&line, ", %s lr %s", p->optimizer, number_text(p->learning_rate).s);
     if (is_sgd && p->momentum > 0) {
         text_add(&line, "%s momentum %s", p->nesterov ? " nesterov" : "", number_text(p->momentum).s);
     }
@@ -158,6 +172,15 @@ static void print_plan(const training *t) {
     }
     if (p->augment != NULL) {
         text_add(&line, ", augment %s", p->augment);
+    }
+    if (p->clip > 0) {
+        text_add(&line, ", gradients clipped to %s", number_text(p->clip).s);
+    }
+    if (p->ema > 0) {
+        text_add(&line, ", weights averaged (%s): evaluated and saved", number_text(p->ema).s);
+    }
+    if (p->patience > 0) {
+        text_add(&line, ", patience %lld", (long long)p->patience);
     }
     if (p->freeze != NULL) {
         text_add(&line, ", frozen: %s", p->freeze);
@@ -268,11 +291,17 @@ static void close_training(training *t) {
 /* A folder given with --out: held, and free of an earlier run or meant to be written over. Exit status. */
 static int claim_folder(const arguments *a) {
     strata_error err;
+    if (a->out != NULL && (strcmp(a->out, "-") == 0 || a->out[0] == '\0')) {
+        return refuse("--out '%s' names no folder for the run", a->out);
+    }
     if (a->out == NULL || !path_exists(a->out)) {
         return DONE;
     }
     if (!path_is_folder(a->out)) {
         return fail("%s is a file; --out is a folder", a->out);
+    }
+    if (a->find_rate) {
+        return DONE; /* a run that is there stays as it is */
     }
     if (run_lock(a->out, &err) != STRATA_OK) {
         return report(&err);
@@ -351,7 +380,10 @@ int train_new(arguments *a, const command *self) {
     training t = {.plan = p, .json = a->common.json, .save_every = a->save_every, .stop_after = a->stop_after};
     char *folder = NULL;
     status = prepare(&t, p, net, &a->common, NULL);
-    if (status == DONE && !a->explain) {
+    if (status == DONE && a->find_rate) {
+        training_catch_signals();
+        status = find_rate(&t, a);
+    } else if (status == DONE && !a->explain) {
         training_catch_signals();
         strata_error err;
         if (begin_run(&t, a, &folder, &err) != STRATA_OK) {
@@ -401,7 +433,10 @@ static int go_on(training *t, run_plan *plan, const arguments *a) {
             status = report(&err);
         }
     }
-    if (status == DONE && strata_trainer_is_done(t->trainer)) {
+    if (status == DONE && strata_trainer_gave_up(t->trainer)) {
+        print_fact("resume", "%s: it ended after epoch %lld for want of patience, the test is left", t->folder,
+                   (long long)place.epoch - 1);
+    } else if (status == DONE && strata_trainer_is_done(t->trainer)) {
         print_fact("resume", "%s: all %lld epochs are done, the test is left", t->folder, (long long)plan->epochs);
     } else if (status == DONE) {
         print_fact("resume", "%s at epoch %lld of %lld, step %s of %s", t->folder, (long long)place.epoch,
@@ -471,7 +506,8 @@ static int run(void *all) {
 static const option options[] = {
     {OPTION_TEXT, 0, "data", "D", "a folder, or a known name: fashion-mnist, mnist", PLAN(data), 0, 0},
     {OPTION_COUNT, 0, "epochs", "E", "times through the training pictures (10)", PLAN(epochs), 1, 1e6},
-    {OPTION_COUNT, 0, "batch", "B", "pictures in a step (64)", PLAN(batch), 1, 1e6},
+    {OPTION_COUNT, 0, "batch", "B", "pictures at once (64)", PLAN(batch), 1, 1e6},
+    {OPTION_COUNT, 0, "accumulate", "N", "batches whose gradients make one step (1)", PLAN(accumulate), 1, 1e6},
     {OPTION_CHOICE, 0, "optimizer", "sgd|adamw", "(sgd)", PLAN(optimizer), 0, 0},
     {OPTION_NUMBER, 0, "lr", "R", "highest learning rate (sgd 0.05, adamw 0.001)", PLAN(learning_rate), 1e-12, 1e6},
     {OPTION_NUMBER, 0, "momentum", "M", "(0.9; 0: none)", PLAN(momentum), 0, 0.999999},
@@ -485,6 +521,9 @@ static const option options[] = {
     {OPTION_TEXT, 0, "step-at", "E,E...", "step: drops after these epochs instead", PLAN(step_at), 0, 0},
     {OPTION_NUMBER, 0, "warmup", "E", "epochs of linear warm-up (0; onecycle: 0.3 of all)", PLAN(warmup), 0, 1e6},
     {OPTION_NUMBER, 0, "label-smoothing", "S", "(0)", PLAN(label_smoothing), 0, 0.999999},
+    {OPTION_NUMBER, 0, "clip", "NORM", "longer gradients are cut to this norm: 1", PLAN(clip), 1e-12, 1e12},
+    {OPTION_NUMBER, 0, "ema", "DECAY", "average the weights; the average is saved: 0.999", PLAN(ema), 0.1, 0.9999999},
+    {OPTION_COUNT, 0, "patience", "N", "end when val is no better for N epochs", PLAN(patience), 1, 1e6},
     {OPTION_TEXT, 0, "augment", "A", "change pictures at random: cifar; crop=4,mirror", PLAN(augment), 0, 0},
     {OPTION_SHARE, 0, "val", "SHARE|none", "held out where the data has no val part (0.1)", PLAN(hold_out), 0, 1},
     {OPTION_FLAG, 0, "test-each-epoch", NULL, "test error in curve and log; chooses nothing", PLAN(test_each_epoch), 0,
@@ -493,6 +532,8 @@ static const option options[] = {
     {OPTION_TEXT, 0, "weights", "FILE", "begin with these weights instead of new ones", PLAN(weights), 0, 0},
     {OPTION_TEXT, 0, "freeze", "PATHS", "layers that stay as they are: \"c1 c3\"", PLAN(freeze), 0, 0},
     {OPTION_TEXT, 0, "precision", "f32", "of the computation (f32)", PLAN(precision), 0, 0},
+    {OPTION_FLAG, 0, "find-lr", NULL, "try rising learning rates, suggest one, and stop",
+     offsetof(arguments, find_rate), 0, 0},
     {OPTION_TEXT, 0, "out", "RUN", "the run's folder (runs/NET-1, -2, ...)", offsetof(arguments, out), 0, 0},
     {OPTION_FLAG, 0, "force", NULL, "write over a run in that folder", offsetof(arguments, force), 0, 0},
     {OPTION_TEXT, 0, "resume", "RUN", "go on with an interrupted run; needs nothing else", offsetof(arguments, resume),
@@ -501,7 +542,6 @@ static const option options[] = {
      offsetof(arguments, stop_after), 1, 1e6},
     {OPTION_NUMBER, 0, "save-every", "SECONDS", "between two checkpoints within an epoch (30)",
      offsetof(arguments, save_every), 0, 1e9},
-    {OPTION_LATER, 0, "accumulate", NULL, NULL, 0, 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
 
@@ -532,6 +572,9 @@ const command command_train = {
                 "train lenet5 --data fashion-mnist --epochs 1 | a quick look\n"
                 "train lenet5 --data fashion-mnist --val none | nothing held out\n"
                 "train lenet5 --data fashion-mnist --optimizer adamw --schedule cosine\n"
+                "train lenet5 --data fashion-mnist --find-lr | which --lr?\n"
+                "train lenet5 --data fashion-mnist --accumulate 4 | steps of 256\n"
+                "train lenet5 --data fashion-mnist --patience 5\n"
                 "train --resume runs/lenet5-1 | after Ctrl-C or a crash",
     .options = options,
     .defaults = &defaults,

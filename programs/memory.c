@@ -111,6 +111,20 @@ uint64_t memory_peak(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
+/* A step of as many pictures in batches that fit, at best in half of what is free, so that something is left. */
+static bool find_pieces(const memory_question *ask, uint64_t limit, int64_t *batch, int64_t *accumulate,
+                        strata_memory *need) {
+    for (int64_t parts = 2; parts <= ask->batch && ask->accumulate > 0; parts++) {
+        *batch = ask->batch / parts;
+        *accumulate = ask->accumulate * parts;
+        if (ask->batch % parts == 0 && ask->need_pieces(need, ask->of, *batch, *accumulate, NULL) == STRATA_OK &&
+            need->total_bytes <= limit) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int memory_ask(const memory_question *ask, strata_memory *out) {
     strata_error err;
     uint64_t have = memory_free();
@@ -122,22 +136,29 @@ int memory_ask(const memory_question *ask, strata_memory *out) {
     }
     fail("%s %s at batch %s needs %s, this machine has %s free", ask->doing, ask->net, count_text(ask->batch).s,
          bytes_text(out->total_bytes).s, bytes_text(have).s);
-    int64_t smaller = 1;
+    int64_t smaller = 1, batch, accumulate;
+    strata_memory need;
+    bool fits = false;
     while (smaller < ask->batch) {
         smaller *= 2;
     }
-    for (smaller /= 2; smaller >= 1; smaller /= 2) {
-        strata_memory need;
-        if (ask->need(&need, ask->of, smaller, NULL) == STRATA_OK && need.total_bytes <= have) {
-            fprintf(stderr, "  batch %s needs %s", count_text(smaller).s, bytes_text(need.total_bytes).s);
-            if (ask->has_option) {
-                fprintf(stderr, ": --batch %lld", (long long)smaller);
-            }
-            fprintf(stderr, "\n");
-            return FAILED;
-        }
+    while (!fits && smaller > 1) {
+        smaller /= 2;
+        fits = ask->need(&need, ask->of, smaller, NULL) == STRATA_OK && need.total_bytes <= have;
     }
-    fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
+    if (fits) {
+        fprintf(stderr, "  batch %s needs %s", count_text(smaller).s, bytes_text(need.total_bytes).s);
+        if (ask->has_option) {
+            fprintf(stderr, ": --batch %lld", (long long)smaller);
+        }
+        fprintf(stderr, "\n");
+    }
+    if (find_pieces(ask, have / 2, &batch, &accumulate, &need) || find_pieces(ask, have, &batch, &accumulate, &need)) {
+        fprintf(stderr, "  --batch %lld --accumulate %lld needs %s for steps of as many pictures\n", (long long)batch,
+                (long long)accumulate, bytes_text(need.total_bytes).s);
+    } else if (!fits) {
+        fprintf(stderr, "  %s\n", "no batch fits: a smaller network or a machine with more memory");
+    }
     return FAILED;
 }
 
@@ -154,6 +175,15 @@ static strata_status build_need(strata_memory *out, const void *of, int64_t batc
     return strata_model_memory(out, b->runtime, b->net, &options, err);
 }
 
+static strata_status build_need_pieces(strata_memory *out, const void *of, int64_t batch, int64_t accumulate,
+                                       strata_error *err) {
+    const build *b = of;
+    strata_build_options options = b->options;
+    options.batch = batch;
+    options.accumulate = accumulate;
+    return strata_model_memory(out, b->runtime, b->net, &options, err);
+}
+
 int memory_check(const char *doing, const strata_runtime *runtime, const strata_net *net,
                  const strata_build_options *options) {
     build b = {.runtime = runtime, .net = net, .options = *options};
@@ -165,6 +195,8 @@ int memory_check(const char *doing, const strata_runtime *runtime, const strata_
                                          .batch = options->batch,
                                          .doing = doing,
                                          .net = info.name,
-                                         .has_option = true},
+                                         .has_option = true,
+                                         .accumulate = options->train ? options->accumulate : 0,
+                                         .need_pieces = build_need_pieces},
                       &need);
 }

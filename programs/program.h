@@ -5,10 +5,11 @@
  * terminal.c  tables, facts, the live line, errors
  * options.c   one parser of command lines, by descriptors; help from the same descriptors
  * json.c run.c          a small writer, the run folder
- * svg.c svg_runs.c svg_confusion.c    a run's curve, the curves of several runs, a confusion matrix
+ * svg.c svg_runs.c svg_rates.c svg_confusion.c    a run's curve, the curves of several runs, the search for a learning
+ *             rate, a confusion matrix
  * drawing*.c  a network as a picture; drawing.h says which file does what
- * memory.c subject.c names.c training.c    what fits, the model that is asked, names for its classes, the course of a
- *             training run
+ * memory.c subject.c names.c training.c find_rate.c    what fits, the model that is asked, names for its classes, the
+ *             course of a training run, the search for a learning rate
  * cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -210,6 +211,8 @@ typedef struct run_plan {
         *augment, *step_at, *train; /* train: the layers that finetune trains; NULL: a run of train */
     int64_t thaw, variants;
     double body_rate;
+    int64_t accumulate, patience; /* 0: one batch a step; no end to it */
+    double clip, ema;             /* 0: not */
     int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
     double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
     bool nesterov, test_each_epoch;
@@ -221,12 +224,16 @@ typedef struct run_epoch {
     int64_t epoch;
     double loss, top1, val_loss, val_top1, test_loss, test_top1, images_per_s, seconds;
     bool has_val, has_test, is_best;
+    bool has_norms;
+    double norm_mean, norm_max;
 } run_epoch;
 
 typedef struct run_log {
     run_epoch *epochs;
     size_t epoch_count;
-    char *result; /* the last line of a finished run, or NULL */
+    char *result;     /* the last line of a finished run, or NULL */
+    size_t bad_count; /* lines that are none of the two and were left out; the first of them */
+    size_t first_bad;
 } run_log;
 
 /* "FOLDER/FILE"; the caller frees it. */
@@ -255,8 +262,7 @@ strata_status run_log_append(const char *folder, const char *line, strata_error 
 void run_log_add(run_log *log, const run_epoch *epoch);
 void run_log_free(run_log *log);
 
-/* ---- svg.c, svg_runs.c, svg_confusion.c ----------------------------------------------------------------------------
- */
+/* ---- svg.c, svg_runs.c, svg_rates.c, svg_confusion.c ------------------------------------------------------------- */
 
 /* What drawings share: the head with style and title, the end (which writes the file), foreign text. */
 void svg_begin(text *out, int width, int height, const char *title);
@@ -282,6 +288,8 @@ strata_status svg_runs(const char *path, const char *title, const svg_run *runs,
 
 strata_status svg_curve(const char *path, const char *title, const run_log *log, int64_t epochs, double test_top1,
                         strata_error *err); /* test_top1 negative: not known */
+/* Loss against learning rate. */
+strata_status svg_rates(const char *path, const char *title, const strata_rate_search *found, strata_error *err);
 strata_status svg_confusion(const char *path, const char *title, const int64_t *confusion, size_t class_count,
                             const char *(*class_name)(const void *names, size_t index), const void *names,
                             strata_error *err);
@@ -310,6 +318,9 @@ typedef struct memory_question {
     int64_t batch;
     const char *doing, *net; /* "training", "resnet50" */
     bool has_option;         /* the batch is --batch, not what a file holds */
+    int64_t accumulate;      /* batches of a step; 0: it cannot be divided. Then need_pieces says what `batch` takes */
+    strata_status (*need_pieces)(strata_memory *out, const void *of, int64_t batch, int64_t accumulate,
+                                 strata_error *err);
 } memory_question;
 int memory_ask(const memory_question *ask, strata_memory *out);
 /* The same for a model that is to be built. */
@@ -382,6 +393,7 @@ typedef struct train_arguments {
     run_plan plan;
     const char *out, *resume;
     bool force, explain; /* explain: say what it would do, and stop */
+    bool find_rate;
     double save_every;
     int64_t stop_after;
 } train_arguments;
@@ -389,6 +401,8 @@ typedef struct train_arguments {
 int train_new(train_arguments *a, const command *self);
 int train_resume(const train_arguments *a, const command *self);
 strata_train_options train_options(const run_plan *plan);
+/* find_rate.c: a search for a learning rate with the trainer, in place of a run; exit status. */
+int find_rate(training *t, const train_arguments *a);
 strata_build_options train_build_options(const run_plan *plan);
 /* cmd_finetune.c: weights from plan->weights, but for the head. Exit status. */
 int finetune_load(const training *t);
@@ -397,6 +411,8 @@ int finetune_explain(const training *t, bool measures);
 /* Memory of this run, checked. Exit status. */
 int finetune_memory(training *t);
 
+/* Whether one of the signals below has come. */
+bool training_is_stopped(void);
 /* From now on one SIGINT, SIGTERM or SIGHUP asks the run to stop after its batch, a second one ends it at once. */
 void training_catch_signals(void);
 /* Saves the place of the run into its folder. */

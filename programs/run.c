@@ -217,42 +217,46 @@ static const struct line {
     const char *key;
     line_kind kind;
     size_t offset;
-    bool is_tuning; /* only in runs of finetune */
+    enum { ALWAYS, TUNING, GIVEN } when; /* TUNING: in runs of finetune; GIVEN: where it is not 0 */
 } lines[] = {
-    {"version", LINE_TEXT, offsetof(run_plan, version), false},
-    {"numerics", LINE_COUNT, offsetof(run_plan, numerics), false},
-    {"command", LINE_TEXT, offsetof(run_plan, command), false},
-    {"net", LINE_TEXT, offsetof(run_plan, net), false},
-    {"settings", LINE_TEXT, offsetof(run_plan, settings), false},
-    {"data", LINE_TEXT, offsetof(run_plan, data), false},
-    {"train_count", LINE_COUNT, offsetof(run_plan, train_count), false},
-    {"val_count", LINE_COUNT, offsetof(run_plan, val_count), false},
-    {"test_count", LINE_COUNT, offsetof(run_plan, test_count), false},
-    {"weights", LINE_TEXT, offsetof(run_plan, weights), false},
-    {"freeze", LINE_TEXT, offsetof(run_plan, freeze), false},
-    {"epochs", LINE_COUNT, offsetof(run_plan, epochs), false},
-    {"batch", LINE_COUNT, offsetof(run_plan, batch), false},
-    {"limit", LINE_COUNT, offsetof(run_plan, limit), false},
-    {"hold_out", LINE_NUMBER, offsetof(run_plan, hold_out), false},
-    {"seed", LINE_COUNT, offsetof(run_plan, seed), false},
-    {"optimizer", LINE_TEXT, offsetof(run_plan, optimizer), false},
-    {"learning_rate", LINE_NUMBER, offsetof(run_plan, learning_rate), false},
-    {"momentum", LINE_NUMBER, offsetof(run_plan, momentum), false},
-    {"nesterov", LINE_FLAG, offsetof(run_plan, nesterov), false},
-    {"weight_decay", LINE_NUMBER, offsetof(run_plan, weight_decay), false},
-    {"schedule", LINE_TEXT, offsetof(run_plan, schedule), false},
-    {"step_every", LINE_NUMBER, offsetof(run_plan, step_every), false},
-    {"step_factor", LINE_NUMBER, offsetof(run_plan, step_factor), false},
-    {"step_at", LINE_TEXT, offsetof(run_plan, step_at), false},
-    {"warmup", LINE_NUMBER, offsetof(run_plan, warmup), false},
-    {"label_smoothing", LINE_NUMBER, offsetof(run_plan, label_smoothing), false},
-    {"augment", LINE_TEXT, offsetof(run_plan, augment), false},
-    {"precision", LINE_TEXT, offsetof(run_plan, precision), false},
-    {"test_each_epoch", LINE_FLAG, offsetof(run_plan, test_each_epoch), false},
-    {"train", LINE_TEXT, offsetof(run_plan, train), true},
-    {"body_rate", LINE_NUMBER, offsetof(run_plan, body_rate), true},
-    {"thaw", LINE_COUNT, offsetof(run_plan, thaw), true},
-    {"variants", LINE_COUNT, offsetof(run_plan, variants), true},
+    {"version", LINE_TEXT, offsetof(run_plan, version), ALWAYS},
+    {"numerics", LINE_COUNT, offsetof(run_plan, numerics), ALWAYS},
+    {"command", LINE_TEXT, offsetof(run_plan, command), ALWAYS},
+    {"net", LINE_TEXT, offsetof(run_plan, net), ALWAYS},
+    {"settings", LINE_TEXT, offsetof(run_plan, settings), ALWAYS},
+    {"data", LINE_TEXT, offsetof(run_plan, data), ALWAYS},
+    {"train_count", LINE_COUNT, offsetof(run_plan, train_count), ALWAYS},
+    {"val_count", LINE_COUNT, offsetof(run_plan, val_count), ALWAYS},
+    {"test_count", LINE_COUNT, offsetof(run_plan, test_count), ALWAYS},
+    {"weights", LINE_TEXT, offsetof(run_plan, weights), ALWAYS},
+    {"freeze", LINE_TEXT, offsetof(run_plan, freeze), ALWAYS},
+    {"epochs", LINE_COUNT, offsetof(run_plan, epochs), ALWAYS},
+    {"batch", LINE_COUNT, offsetof(run_plan, batch), ALWAYS},
+    {"limit", LINE_COUNT, offsetof(run_plan, limit), ALWAYS},
+    {"hold_out", LINE_NUMBER, offsetof(run_plan, hold_out), ALWAYS},
+    {"seed", LINE_COUNT, offsetof(run_plan, seed), ALWAYS},
+    {"optimizer", LINE_TEXT, offsetof(run_plan, optimizer), ALWAYS},
+    {"learning_rate", LINE_NUMBER, offsetof(run_plan, learning_rate), ALWAYS},
+    {"momentum", LINE_NUMBER, offsetof(run_plan, momentum), ALWAYS},
+    {"nesterov", LINE_FLAG, offsetof(run_plan, nesterov), ALWAYS},
+    {"weight_decay", LINE_NUMBER, offsetof(run_plan, weight_decay), ALWAYS},
+    {"schedule", LINE_TEXT, offsetof(run_plan, schedule), ALWAYS},
+    {"step_every", LINE_NUMBER, offsetof(run_plan, step_every), ALWAYS},
+    {"step_factor", LINE_NUMBER, offsetof(run_plan, step_factor), ALWAYS},
+    {"step_at", LINE_TEXT, offsetof(run_plan, step_at), ALWAYS},
+    {"warmup", LINE_NUMBER, offsetof(run_plan, warmup), ALWAYS},
+    {"label_smoothing", LINE_NUMBER, offsetof(run_plan, label_smoothing), ALWAYS},
+    {"augment", LINE_TEXT, offsetof(run_plan, augment), ALWAYS},
+    {"precision", LINE_TEXT, offsetof(run_plan, precision), ALWAYS},
+    {"test_each_epoch", LINE_FLAG, offsetof(run_plan, test_each_epoch), ALWAYS},
+    {"accumulate", LINE_COUNT, offsetof(run_plan, accumulate), GIVEN},
+    {"clip", LINE_NUMBER, offsetof(run_plan, clip), GIVEN},
+    {"ema", LINE_NUMBER, offsetof(run_plan, ema), GIVEN},
+    {"patience", LINE_COUNT, offsetof(run_plan, patience), GIVEN},
+    {"train", LINE_TEXT, offsetof(run_plan, train), TUNING},
+    {"body_rate", LINE_NUMBER, offsetof(run_plan, body_rate), TUNING},
+    {"thaw", LINE_COUNT, offsetof(run_plan, thaw), TUNING},
+    {"variants", LINE_COUNT, offsetof(run_plan, variants), TUNING},
 };
 
 /* One line whatever is in it. */
@@ -281,6 +285,11 @@ static void unescape(char *value) {
     *to = '\0';
 }
 
+static bool is_zero(const struct line *line, const char *field) {
+    return line->kind == LINE_COUNT ? *(const int64_t *)(const void *)field == 0
+                                    : !(*(const double *)(const void *)field > 0);
+}
+
 strata_status run_plan_write(const run_plan *plan, const char *folder, strata_error *err) {
     text out = {0};
     text_add(&out,
@@ -288,7 +297,8 @@ strata_status run_plan_write(const run_plan *plan, const char *folder, strata_er
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         const char *field = (const char *)plan + lines[i].offset;
         const char *word = lines[i].kind == LINE_TEXT ? *(const char *const *)(const void *)field : NULL;
-        if ((lines[i].kind == LINE_TEXT && word == NULL) || (lines[i].is_tuning && plan->train == NULL)) {
+        if ((lines[i].kind == LINE_TEXT && word == NULL) || (lines[i].when == TUNING && plan->train == NULL) ||
+            (lines[i].when == GIVEN && is_zero(&lines[i], field))) {
             continue;
         }
         text_add(&out, "%s = ", lines[i].key);
@@ -374,7 +384,7 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
                          lines[i].offset == offsetof(run_plan, optimizer) ||
                          lines[i].offset == offsetof(run_plan, schedule);
         is_needed = is_needed && lines[i].offset != offsetof(run_plan, test_each_epoch); /* older runs have none */
-        is_needed = is_needed && (!lines[i].is_tuning || plan->train != NULL);
+        is_needed = is_needed && lines[i].when != GIVEN && (lines[i].when != TUNING || plan->train != NULL);
         if (is_needed && (seen >> i & 1) == 0) {
             char message[128];
             snprintf(message, sizeof message, "run.txt has no line '%s = ...'", lines[i].key);
@@ -410,6 +420,7 @@ static bool read_epoch(run_epoch *out, const char *line) {
     out->is_best = best != 0;
     out->has_val = json_find(line, "val_top1", &out->val_top1) && json_find(line, "val_loss", &out->val_loss);
     out->has_test = json_find(line, "test_top1", &out->test_top1) && json_find(line, "test_loss", &out->test_loss);
+    out->has_norms = json_find(line, "grad_norm", &out->norm_mean) && json_find(line, "grad_norm_max", &out->norm_max);
     return true;
 }
 
@@ -425,14 +436,25 @@ static strata_status read_log(run_log *log, text *kept, const char *folder, int6
     if (status != STRATA_OK) {
         return status;
     }
-    for (char *line = strtok(bytes, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    size_t number = 0;
+    for (char *line = bytes, *next; line != NULL; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        number++;
+        if (line[0] == '\0') {
+            continue;
+        }
         run_epoch epoch;
         double count;
         bool is_whole = line[strlen(line) - 1] == '}';
         if (is_whole && strstr(line, "\"weights_sha256\": ") != NULL && json_find(line, "peak_rss_bytes", &count)) {
             free(log->result);
             log->result = take_copy(line, strlen(line));
-        } else if (read_epoch(&epoch, line) && epoch.epoch < before) {
+        } else if (!read_epoch(&epoch, line)) {
+            log->first_bad = log->bad_count++ == 0 ? number : log->first_bad;
+        } else if (epoch.epoch < before) {
             run_log_add(log, &epoch);
             text_add(kept, "%s\n", line);
         }

@@ -106,6 +106,9 @@ static bool is_same_file(const char *a, const char *b) {
 }
 
 int output_check(const char *output, const char *const *inputs, size_t count) {
+    if (output != NULL && (strcmp(output, "-") == 0 || output[0] == '\0')) {
+        return refuse("'%s' names no file: the result goes into a file, not to standard output", output);
+    }
     static const char *const kept[] = {"run.txt", "log.jsonl", "net.net", "last.safetensors", "best.safetensors"};
     for (size_t i = 0; output != NULL && i < count; i++) {
         char *weights = inputs[i] != NULL && path_is_folder(inputs[i]) ? weights_of(inputs[i]) : NULL;

@@ -37,6 +37,10 @@ static void handle_signals(void (*handler)(int)) {
     }
 }
 
+bool training_is_stopped(void) {
+    return stop_requests > 0;
+}
+
 void training_catch_signals(void) {
     handle_signals(request_stop);
 }
@@ -125,8 +129,9 @@ static int say_diverged(training *t, const strata_error *err) {
     report(&bare);
     char *path = path_join(t->folder, "last.safetensors");
     fprintf(stderr, "  last good checkpoint: %s\n", path);
-    fprintf(stderr, "  usual remedies: a smaller step, --lr %s; a slower start, --warmup %s; bn in the network\n",
-            number_text(p->learning_rate / 10).s, number_text(warmup < half ? warmup : half).s);
+    fprintf(stderr, "  usual remedies: a smaller step, --lr %s; a slower start, --warmup %s; %s\n",
+            number_text(p->learning_rate / 10).s, number_text(warmup < half ? warmup : half).s,
+            p->clip > 0 ? "bn in the network" : "shorter gradients, --clip 1");
     free(path);
     return FAILED;
 }
@@ -174,6 +179,10 @@ static void write_epoch(json *j, const run_epoch *e, const strata_epoch_info *in
         json_number(j, "test_top1", e->test_top1);
         json_number(j, "test_loss", e->test_loss);
     }
+    if (e->has_norms) {
+        json_number(j, "grad_norm", e->norm_mean);
+        json_number(j, "grad_norm_max", e->norm_max);
+    }
     json_number(j, "seconds", e->seconds);
     json_bool(j, "best", e->is_best);
     json_close(j, '}');
@@ -220,6 +229,9 @@ static strata_status end_epoch(training *t, const strata_step_info *step, strata
         .test_loss = test.loss,
         .test_top1 = test.top1,
         .is_best = info.is_best,
+        .has_norms = info.has_norms,
+        .norm_mean = info.norm_mean,
+        .norm_max = info.norm_max,
         .images_per_s = (double)(step->images - t->images_before) / seconds,
         .seconds = seconds,
     };
@@ -266,6 +278,11 @@ static void write_result(json *j, const training *t, const strata_metrics *test)
     json_open(j, NULL, '{');
     json_text(j, "run", t->folder);
     json_count(j, "epochs", t->plan->epochs);
+    if (strata_trainer_gave_up(t->trainer)) {
+        strata_step_info place;
+        strata_trainer_place(t->trainer, &place);
+        json_count(j, "stopped_epoch", place.epoch - 1);
+    }
     if (best != NULL) {
         json_count(j, "best_epoch", best->epoch);
     }
@@ -384,6 +401,10 @@ int training_print_result(const training *t, const char *result) {
     double best = 0, epochs = (double)t->plan->epochs, val, test, count = 0;
     json_find(result, "best_epoch", &best);
     print_note("\n");
+    if (json_find(result, "stopped_epoch", &epochs)) {
+        print_note("ended after epoch %lld of %lld: val has not been better for %lld epoch%s\n", (long long)epochs,
+                   (long long)t->plan->epochs, (long long)t->plan->patience, t->plan->patience > 1 ? "s" : "");
+    }
     printf("%s of %s epoch%s: %s", t->plan->val_count > 0 ? "best" : "last", count_text((int64_t)epochs).s,
            epochs > 1 ? "s" : "", count_text((int64_t)best).s);
     if (json_find(result, "val_top1", &val)) {
@@ -405,7 +426,7 @@ static int between_batches(training *t, const strata_step_info *step) {
     strata_error err;
     bool is_asked = stop_requests > 0, is_at_end = step->epoch_done;
     if (!is_at_end && (is_asked || now() - t->saved >= t->save_every) && training_save(t, &err) != STRATA_OK) {
-        return say_failed(t, &err);
+        return err.status == STRATA_INVALID ? say_diverged(t, &err) : say_failed(t, &err);
     }
     if (is_asked && !strata_trainer_is_done(t->trainer)) {
         return say_stopped(t, step->epoch, is_at_end ? 0 : step->step);
@@ -438,9 +459,6 @@ int training_run(training *t) {
     }
     while (!strata_trainer_is_done(t->trainer)) {
         strata_status status = strata_trainer_step(t->trainer, &step, &err);
-        if (status == STRATA_INVALID) {
-            return say_diverged(t, &err);
-        }
         if (status == STRATA_OK && step.is_preparing) {
             t->epoch_begun = now();
             if (live_is_due(&t->live) && step.prepare_count > 0) {
@@ -453,7 +471,7 @@ int training_run(training *t) {
             show_step(t, &step);
         }
         if (status != STRATA_OK) {
-            return say_failed(t, &err);
+            return status == STRATA_INVALID ? say_diverged(t, &err) : say_failed(t, &err);
         }
         int exit_status = between_batches(t, &step);
         if (exit_status != DONE) {

@@ -292,7 +292,7 @@ static strata_status next_feed(strata_trainer *trainer, st_feed *feed, strata_er
 static strata_status fail_not_finite(const strata_trainer *trainer, const char *what, const char *kind,
                                      const char *path, strata_error *err) {
     strata_status status =
-        st_fail(err, STRATA_INVALID, "%s not finite any more in epoch %" PRId64 ", step %" PRId64 "%s%s%s%s", what,
+        st_fail(err, STRATA_INVALID, "%s any more in epoch %" PRId64 ", step %" PRId64 "%s%s%s%s", what,
                 trainer->place.epoch + 1, trainer->place.step + 1, path != NULL ? ": the first " : "",
                 path != NULL ? kind : "", path != NULL ? " with infinities is " : "", path != NULL ? path : "");
     st_error_hint(err, "a smaller learning rate (now %g), a warm-up, or batch normalisation", trainer->learning_rate);
@@ -315,7 +315,8 @@ static strata_status sum_gradients(strata_trainer *trainer, st_tally *tally, str
         st_tally_losses(tally, st_exec_losses(learner->train, learner->graph->main_output),
                         st_exec_ranks(learner->train, learner->graph->main_output), feed.n);
         if (!isfinite(tally->loss)) {
-            return fail_not_finite(trainer, "the loss is", "layer", st_exec_first_not_finite(learner->train), err);
+            return fail_not_finite(trainer, "the loss is not a number", "layer",
+                                   st_exec_first_not_finite(learner->train), err);
         }
         first += feed.n;
     }
@@ -332,7 +333,8 @@ static strata_status clip(strata_trainer *trainer, double *scale, strata_error *
     }
     double norm = st_model_gradient_norm(learner);
     if (!isfinite(norm)) {
-        return fail_not_finite(trainer, "the gradient is", "tensor", st_model_first_not_finite(learner, true), err);
+        return fail_not_finite(trainer, "the gradient is not finite", "tensor",
+                               st_model_first_not_finite(learner, true), err);
     }
     place->norm_sum += norm;
     place->norm_max = norm > place->norm_max ? norm : place->norm_max;
@@ -467,7 +469,7 @@ strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_inf
                trainer->epoch_steps - place->step);
     const char *bad = st_model_first_not_finite(st_learner(trainer->model), false);
     if (bad != NULL) {
-        return fail_not_finite(trainer, "the weights are", "tensor", bad, err);
+        return fail_not_finite(trainer, "the weights are not finite", "tensor", bad, err);
     }
     strata_epoch_info info = {.epoch = place->epoch + 1,
                               .loss = place->loss_sum / (double)place->images,

@@ -4,13 +4,5 @@ try() { strata train "$@" 2>&1 | grep -vE '^(net|data|plan|memory|pictures| )'; 
 try lenet5 --data none
 try none --data small
 try lenet5 --data small --set classes=6
-cat > tiny.net <<'NET'
-network tiny {
-    input 8x8x1
-    fc 10
-    output logits loss=cross_entropy
-}
-NET
-try tiny.net --data small
 try lenet5 --data small --weights none.safetensors
 try lenet5 --data small --freeze c9
