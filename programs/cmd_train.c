@@ -574,8 +574,8 @@ const command command_train = {
                 "train lenet5 --data fashion-mnist --optimizer adamw --schedule cosine\n"
                 "train lenet5 --data fashion-mnist --find-lr | which --lr?\n"
                 "train lenet5 --data fashion-mnist --accumulate 4 | steps of 256\n"
-                "train lenet5 --data fashion-mnist --patience 5\n"
-                "train --resume runs/lenet5-1 | after Ctrl-C or a crash",
+                "train lenet5 --data fashion-mnist --patience 5 | or earlier\n"
+                "train --resume runs/lenet5-1 | after Ctrl-C",
     .options = options,
     .defaults = &defaults,
     .arguments_size = sizeof(arguments),
