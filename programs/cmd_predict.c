@@ -58,7 +58,9 @@ static int add_folder(file_list *list, const char *folder, int depth) {
     if (count < 0) {
         return fail("%s: the folder cannot be read", folder);
     }
-    qsort(entries, (size_t)count, sizeof(struct dirent *), compare_entries);
+    if (count > 0) {
+        qsort(entries, (size_t)count, sizeof(struct dirent *), compare_entries);
+    }
     for (int i = 0; i < count; i++) {
         char *path = path_join(folder, entries[i]->d_name);
         struct stat about;

@@ -29,7 +29,7 @@ double strata_mcnemar(uint32_t first_only, uint32_t second_only) {
     for (;; k--) {
         all += n % 2 == 0 && k == n / 2 ? term / 2 : term; /* half of the distribution */
         tail += k <= less ? term : 0.0;
-        if (k == 0 || term == 0.0) {
+        if (k == 0 || term < 1e-300) { /* all that follow are nothing beside the middle; below, rounding stops at 0 */
             break;
         }
         term *= (double)k / (double)(n - k + 1);
