@@ -7,7 +7,8 @@
 typedef struct arguments {
     common common;
     bool train, plan, unfold;
-    int64_t batch;
+    int64_t batch, accumulate;
+    double ema;
     const char *optimizer, *freeze, *svg;
 } arguments;
 
@@ -516,7 +517,11 @@ static int print_plan(const subject_net *s, const arguments *a, const strata_bui
 static int describe(subject_net *s, const arguments *a) {
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
-    strata_build_options build = {.batch = a->batch, .optimizer = a->optimizer, .freeze = a->freeze};
+    strata_build_options build = {.batch = a->batch,
+                                  .optimizer = a->optimizer,
+                                  .freeze = a->freeze,
+                                  .accumulate = a->accumulate,
+                                  .average = a->ema > 0};
     int status = output_check(a->svg, (const char *const *)a->common.items, 1);
     status = status == DONE ? net_open(&s->net, a->common.items[0], &a->common) : status;
     if (status != DONE) {
@@ -562,6 +567,9 @@ static const option options[] = {
     {OPTION_FLAG, 0, "train", NULL, "with what training adds; memory part by part", offsetof(arguments, train), 0, 0},
     {OPTION_COUNT, 0, "batch", "N", "pictures at once (64)", offsetof(arguments, batch), 1, 1e6},
     {OPTION_CHOICE, 0, "optimizer", "sgd|adamw", "whose memory to count (sgd)", offsetof(arguments, optimizer), 0, 0},
+    {OPTION_COUNT, 0, "accumulate", "N", "batches of a training step (1)", offsetof(arguments, accumulate), 1, 1e6},
+    {OPTION_NUMBER, 0, "ema", "DECAY", "with an average of the weights, as train --ema", offsetof(arguments, ema), 0.1,
+     0.9999999},
     {OPTION_TEXT, 0, "freeze", "PATHS", "layers that stay as they are: \"c1 c3\"", offsetof(arguments, freeze), 0, 0},
     {OPTION_FLAG, 0, "plan", NULL, "the steps that run, fused, and their memory", offsetof(arguments, plan), 0, 0},
     {OPTION_FLAG, 0, "unfold", NULL, "every layer of a deep network", offsetof(arguments, unfold), 0, 0},

@@ -44,7 +44,7 @@ static int complete_plan(arguments *a, const command *self) {
         return refuse("--nesterov is for sgd with momentum");
     }
     if (p->patience > 0 && is_onecycle && !option_was_given(self, &a->common, "schedule")) {
-        warn("onecycle brings the learning rate down at the end: a run that --patience ends earlier never gets there; "
+        warn("onecycle lowers the learning rate at the end, which a run that --patience ends may not reach; "
              "--schedule constant or step does without");
     }
     p->version = strata_version();
@@ -574,7 +574,7 @@ const command command_train = {
                 "train lenet5 --data fashion-mnist --optimizer adamw --schedule cosine\n"
                 "train lenet5 --data fashion-mnist --find-lr | which --lr?\n"
                 "train lenet5 --data fashion-mnist --accumulate 4 | steps of 256\n"
-                "train lenet5 --data fashion-mnist --patience 5 | or earlier\n"
+                "train lenet5 --data mnist --schedule constant --patience 5 --ema 0.999\n"
                 "train --resume runs/lenet5-1 | after Ctrl-C",
     .options = options,
     .defaults = &defaults,

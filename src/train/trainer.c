@@ -482,6 +482,9 @@ strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_inf
     st_model_show_average(trainer->model->core, trainer->recipe.ema > 0.0);
     if (info.has_val) {
         ST_TRY(evaluate_val(trainer, &info.val, err));
+        if (!isfinite(info.val.loss)) {
+            return fail_not_finite(trainer, "the loss on val is not a number", "", NULL, err);
+        }
         info.is_best = place->best_epoch == 0 || info.val.top1 > place->best_top1 ||
                        (info.val.top1 >= place->best_top1 && info.val.loss < place->best_loss);
     }

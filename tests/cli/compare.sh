@@ -17,5 +17,9 @@ strata compare a --panels 2 --svg none.svg
 strata compare a small
 strata compare
 strata compare a --json --markdown
+# Lines of a log that say nothing are told.
+sed -i '2s/.*/{"epoch": 2, "lo/' a/log.jsonl
+echo 'nonsense' >> a/log.jsonl
+strata compare a b 2>&1 > none
 sed -i 's/^batch = .*/batch = 0/' b/run.txt
 strata compare a b

@@ -22,7 +22,7 @@ try strata train lenet5 --data d --val 1
 try strata train lenet5 --data d --schedule zigzag
 try strata train lenet5 --data d --epochs 2 --warmup 3
 try strata train lenet5 --data d --precision bf16
-try strata train lenet5 --data d --accumulate 2
+try strata train lenet5 --data d --accumulate 0
 try strata train --resume run --epochs 3
 try strata train lenet5 --resume run
 try strata eval lenet5 --data d

@@ -16,3 +16,10 @@ strata train lenet5 --data small --batch 16 --lr 10 --schedule constant --epochs
     sed 's/chance: [0-9.]*/chance: N/'
 strata train --resume far --quiet > far.txt
 echo "exit $?"
+# The same with everything that comes between the loss and the weights.
+for options in '--clip 1e12' '--ema 0.9' '--accumulate 2 --ema 0.9'; do
+    strata train wild.net --data small --batch 8 --lr 1e6 --momentum 0.99 --weight-decay 100 --schedule constant \
+        --out run --force --quiet $options 2>&1 |
+        sed 's/: the .* is not .* any more in epoch [0-9]*, step [0-9]*: the first [a-z]* with infinities is .*/: NOT FINITE in EPOCH, STEP: PLACE/'
+    strata predict run/last.safetensors small/t10k-images-idx3-ubyte:0 --json | grep -c '"probability": [0-9]'
+done
