@@ -108,7 +108,7 @@ static bool is_input(const st_step *step, int value) {
 /* reads[value]: backward reads it. */
 static strata_status find_read_values(bool **reads, st_planner *planner) {
     const st_plan *plan = planner->plan;
-    ST_TRY(st_arena_alloc(reads, planner->arena, (size_t)plan->graph->node_count, sizeof **reads, planner->err));
+    ST_TRY(st_arena_alloc(reads, planner->scratch, (size_t)plan->graph->node_count, sizeof **reads, planner->err));
     for (int s = 0; s < plan->step_count; s++) {
         const st_step *step = &plan->steps[s];
         for (int k = 0; k < step->site.in_count && step->runs_backward && step->backward_reads_in; k++) {
@@ -225,7 +225,7 @@ static void find_reads(st_plan *plan) {
 strata_status st_plan_backward(st_planner *planner) {
     st_plan *plan = planner->plan;
     backward_state state = {.planner = planner};
-    ST_TRY(st_arena_alloc(&state.written, planner->arena, (size_t)plan->graph->node_count, sizeof *state.written,
+    ST_TRY(st_arena_alloc(&state.written, planner->scratch, (size_t)plan->graph->node_count, sizeof *state.written,
                           planner->err));
     bool training = plan->options.mode == ST_MODE_TRAIN;
     if (training) {

@@ -355,11 +355,12 @@ static strata_status allocate(fuse_state *state) {
     ST_TRY(st_arena_alloc(&plan->alias, planner->arena, count, sizeof *plan->alias, planner->err));
     ST_TRY(st_arena_alloc(&plan->slots, planner->arena, count, sizeof *plan->slots, planner->err));
     ST_TRY(st_arena_alloc(&plan->steps, planner->arena, most_steps, sizeof *plan->steps, planner->err));
-    ST_TRY(st_arena_alloc(&state->uses, planner->arena, count, sizeof *state->uses, planner->err));
-    ST_TRY(st_arena_alloc(&state->reads, planner->arena, count, sizeof *state->reads, planner->err));
-    ST_TRY(st_arena_alloc(&state->needs_flat, planner->arena, count, sizeof *state->needs_flat, planner->err));
-    ST_TRY(st_arena_alloc(&state->is_taken_whole, planner->arena, count, sizeof *state->is_taken_whole, planner->err));
-    return st_arena_alloc(&state->seen_by, planner->arena, count, sizeof *state->seen_by, planner->err);
+    ST_TRY(st_arena_alloc(&state->uses, planner->scratch, count, sizeof *state->uses, planner->err));
+    ST_TRY(st_arena_alloc(&state->reads, planner->scratch, count, sizeof *state->reads, planner->err));
+    ST_TRY(st_arena_alloc(&state->needs_flat, planner->scratch, count, sizeof *state->needs_flat, planner->err));
+    ST_TRY(
+        st_arena_alloc(&state->is_taken_whole, planner->scratch, count, sizeof *state->is_taken_whole, planner->err));
+    return st_arena_alloc(&state->seen_by, planner->scratch, count, sizeof *state->seen_by, planner->err);
 }
 
 static void count_uses(fuse_state *state) {

@@ -165,7 +165,7 @@ strata_status st_plan_memory(st_planner *planner) {
     st_plan *plan = planner->plan;
     size_t most = (size_t)plan->graph->node_count * 3 + (size_t)plan->step_count * 4, count = 0;
     st_piece **pieces = NULL;
-    ST_TRY(st_arena_alloc(&pieces, planner->arena, most, sizeof *pieces, planner->err));
+    ST_TRY(st_arena_alloc(&pieces, planner->scratch, most, sizeof *pieces, planner->err));
     for (int i = 0; i < plan->graph->node_count; i++) {
         reset(&plan->slots[i].data);
         reset(&plan->slots[i].gradient);
@@ -195,7 +195,7 @@ strata_status st_plan_memory(st_planner *planner) {
         collect(pieces, &count, &step->shared_backward, step->needs.shared_bytes);
     }
     qsort(pieces, count, sizeof *pieces, larger_first);
-    ST_TRY(st_plan_place(pieces, count, plan->segment_count, planner->arena, planner->err));
+    ST_TRY(st_plan_place(pieces, count, plan->segment_count, planner->scratch, planner->err));
     for (size_t i = 0; i < count; i++) {
         size_t end = pieces[i]->offset + pieces[i]->bytes;
         plan->arena_bytes = end > plan->arena_bytes ? end : plan->arena_bytes;

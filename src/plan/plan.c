@@ -3,6 +3,13 @@
 
 #include <inttypes.h>
 
+static strata_status run_passes(st_planner *planner) {
+    ST_TRY(st_plan_fuse(planner));
+    ST_TRY(st_plan_backward(planner));
+    ST_TRY(st_plan_schedule(planner));
+    return st_plan_memory(planner);
+}
+
 strata_status st_plan_build(const st_plan **out, st_arena *arena, const st_graph *graph, const st_plan_options *options,
                             strata_error *err) {
     *out = NULL;
@@ -11,12 +18,11 @@ strata_status st_plan_build(const st_plan **out, st_arena *arena, const st_graph
     plan->graph = graph;
     plan->options = *options;
     st_planner planner = {.plan = plan, .arena = arena, .err = err};
-    ST_TRY(st_plan_fuse(&planner));
-    ST_TRY(st_plan_backward(&planner));
-    ST_TRY(st_plan_schedule(&planner));
-    ST_TRY(st_plan_memory(&planner));
-    *out = plan;
-    return STRATA_OK;
+    ST_TRY(st_arena_create(&planner.scratch, err));
+    strata_status status = run_passes(&planner);
+    st_arena_free(planner.scratch);
+    *out = status == STRATA_OK ? plan : NULL;
+    return status;
 }
 
 int64_t st_view_image_stride(const st_view *view) {

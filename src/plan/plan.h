@@ -114,7 +114,8 @@ void st_plan_text(st_text *text, const st_plan *plan);
 /* The passes, in the order in which st_plan_build runs them. */
 typedef struct st_planner {
     st_plan *plan;
-    st_arena *arena;
+    st_arena *arena;   /* the plan's */
+    st_arena *scratch; /* what only planning needs */
     strata_error *err;
     bool chains; /* while tasks are added: the last segment works image by image throughout */
 } st_planner;

@@ -59,10 +59,10 @@ static strata_status list_levels(level_list *out, st_planner *planner) {
     const st_plan *plan = planner->plan;
     int *levels = NULL;
     size_t steps = (size_t)plan->step_count;
-    ST_TRY(st_arena_alloc(&levels, planner->arena, steps + 1, sizeof *levels, planner->err));
-    ST_TRY(st_arena_alloc(&out->steps, planner->arena, steps + 1, sizeof *out->steps, planner->err));
+    ST_TRY(st_arena_alloc(&levels, planner->scratch, steps + 1, sizeof *levels, planner->err));
+    ST_TRY(st_arena_alloc(&out->steps, planner->scratch, steps + 1, sizeof *out->steps, planner->err));
     out->count = find_levels(plan, levels);
-    ST_TRY(st_arena_alloc(&out->first, planner->arena, (size_t)out->count + 2, sizeof *out->first, planner->err));
+    ST_TRY(st_arena_alloc(&out->first, planner->scratch, (size_t)out->count + 2, sizeof *out->first, planner->err));
     for (int s = 0; s < plan->step_count; s++) {
         out->first[levels[s]]++; /* how many, at the level itself: shifted by one below */
     }
@@ -224,8 +224,8 @@ strata_status st_plan_schedule(st_planner *planner) {
     bool *cleared = NULL, *computed = NULL; /* [values] */
     size_t values = (size_t)plan->graph->node_count;
     ST_TRY(st_arena_alloc(&plan->tasks, planner->arena, most, sizeof *plan->tasks, planner->err));
-    ST_TRY(st_arena_alloc(&cleared, planner->arena, values, sizeof *cleared, planner->err));
-    ST_TRY(st_arena_alloc(&computed, planner->arena, values, sizeof *computed, planner->err));
+    ST_TRY(st_arena_alloc(&cleared, planner->scratch, values, sizeof *cleared, planner->err));
+    ST_TRY(st_arena_alloc(&computed, planner->scratch, values, sizeof *computed, planner->err));
     ST_TRY(schedule_forward(planner));
     if (plan->options.mode == ST_MODE_TRAIN) {
         schedule_backward(planner, cleared, computed);
