@@ -130,6 +130,29 @@ static void test_resume_refuses_another_run(void **state) {
     pictures_part(folder, "train", 200, 16, 10);
 }
 
+/* All losses share the labels: a head with fewer classes would be read past its end. */
+static void test_narrow_side_head_is_refused(void **state) {
+    (void)state;
+    static const char *const net_text =
+        "network n {\n input 16x16x1\n conv 3x3 4\n side when=train { avgpool global, fc 9, output aux "
+        "loss=cross_entropy weight=0.3 }\n fc 10\n output logits loss=cross_entropy\n}\n";
+    setup s = make(SMALL, NULL, 2, "sgd", NULL);
+    strata_net *net = NULL;
+    strata_model *model = NULL;
+    strata_trainer *trainer = NULL;
+    strata_error err = {0};
+    double seconds = 0;
+    check(strata_net_parse(&net, net_text, strlen(net_text), NULL, &err), &err);
+    check(strata_model_build(&model, s.runtime, net, &(strata_build_options){.batch = 24, .train = true}, &err), &err);
+    assert_int_equal(strata_trainer_create(&trainer, model, s.data, NULL, &err), STRATA_SHAPE);
+    assert_null(trainer);
+    assert_string_equal(err.message, "the output 'aux' has 9 classes, the data 10");
+    check(strata_model_time(model, true, 1, &seconds, &err), &err); /* on noise whose labels fit both */
+    strata_model_free(model);
+    strata_net_free(net);
+    unmake(&s);
+}
+
 static void test_checkpoint_with_a_changed_bit_is_refused(void **state) {
     (void)state;
     char path[128];
@@ -230,6 +253,7 @@ int main(void) {
         cmocka_unit_test(test_training_older_layers_same_bits),
         cmocka_unit_test(test_resume_goes_on_with_the_same_bits),
         cmocka_unit_test(test_resume_refuses_another_run),
+        cmocka_unit_test(test_narrow_side_head_is_refused),
         cmocka_unit_test(test_checkpoint_with_a_changed_bit_is_refused),
         cmocka_unit_test(test_training_learns_squares),
         cmocka_unit_test(test_freeze_keeps_the_bits),

@@ -23,8 +23,10 @@ static strata_status fill_noise(noise *out, strata_model *model, bool train, str
     for (size_t i = 0; i < count; i++) {
         pixels[i] = (uint8_t)st_rng_bits(1, st_rng_stream(ST_STREAM_TEST, 0), i);
     }
+    const st_output *narrowest = st_graph_narrowest(core->graph);
+    size_t classes = narrowest != NULL ? (size_t)core->graph->nodes[narrowest->node].out.c : model->class_count;
     for (size_t i = 0; i < batch; i++) {
-        labels[i] = (int32_t)(i % model->class_count);
+        labels[i] = (int32_t)(i % classes);
     }
     out->feed = (st_feed){.pixels = pixels, .labels = train ? labels : NULL, .n = (int64_t)batch};
     return STRATA_OK;

@@ -116,6 +116,18 @@ static strata_status apply_freezes(st_build *b, const char *more) {
 
 /* ---- the result ---- */
 
+const st_output *st_graph_narrowest(const st_graph *graph) {
+    const st_output *found = NULL;
+    for (int i = 0; i < graph->output_count; i++) {
+        const st_output *output = &graph->outputs[i];
+        if (output->loss != NULL &&
+            (found == NULL || graph->nodes[output->node].out.c < graph->nodes[found->node].out.c)) {
+            found = output;
+        }
+    }
+    return found;
+}
+
 static void read_normalization(st_graph *graph) {
     const st_input_params *params = graph->nodes[0].params;
     graph->input = graph->nodes[0].out;

@@ -63,6 +63,9 @@ strata_status st_graph_build(const st_graph **out, st_arena *arena, const st_tre
                              const char *freeze, strata_error *err);
 /* One layer's help (all of it) or the table of all (name NULL), into `text`. */
 strata_status st_graph_help(st_text *text, const char *name, strata_error *err);
+/* The output with a loss that has the fewest classes, side heads included: all losses share the labels, which must be
+ * below that number. NULL: there is no loss. */
+const st_output *st_graph_narrowest(const st_graph *graph);
 const st_op *st_graph_find_op(const char *name); /* NULL: none */
 /* The element of an initial weight with this index (published order): a function of seed, the state's path and index.
  */

@@ -43,6 +43,8 @@ void st_train_take_preparation(strata_model *model, const st_geometry *geometry,
  * preparation is for what comes out. */
 strata_status st_train_prepare(st_geometry *geometry, st_preparation *preparation, const strata_model *model,
                                strata_shape common, strata_error *err);
+/* A pixel outside of a picture, as red, green, blue: the bytes that the preparation takes nearest to 0. */
+void st_train_fill(uint8_t fill[ST_DATA_MOST_CHANNELS], const st_preparation *preparation);
 
 /* ---- options with their defaults filled in ---- */
 

@@ -99,6 +99,11 @@ static strata_status take_classes(strata_trainer *trainer, strata_error *err) {
         st_error_hint(err, "where the net has a knob for it: --set classes=%zu", count);
         return status;
     }
+    const st_graph *graph = model->core->graph;
+    const st_output *narrowest = st_graph_narrowest(graph);
+    size_t least = (size_t)graph->nodes[narrowest->node].out.c;
+    ST_FAIL_IF(least < count, err, STRATA_SHAPE, "the output '%s' has %zu classes, the data %zu", narrowest->name,
+               least, count);
     ST_TRY(st_arena_alloc(&model->classes, model->arena, count, sizeof *model->classes, err));
     for (size_t i = 0; i < count; i++) {
         const char *name = strata_dataset_class(trainer->data, i);
@@ -123,12 +128,9 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
                "the model was built without room for an average of its weights");
     ST_FAIL_IF(trainer->recipe.patience > 0 && strata_dataset_count(trainer->data, STRATA_VAL) == 0, err,
                STRATA_INVALID, "patience needs a val part: without one no epoch is better than another");
-    bool has_loss = false;
-    for (int i = 0; i < model->core->graph->output_count; i++) {
-        has_loss = has_loss || model->core->graph->outputs[i].loss != NULL;
-    }
-    const st_output *main_output = &model->core->graph->outputs[model->core->graph->main_output];
-    ST_FAIL_IF(!has_loss || main_output->loss == NULL, err, STRATA_INVALID,
+    const st_graph *graph = model->core->graph;
+    const st_output *main_output = &graph->outputs[graph->main_output];
+    ST_FAIL_IF(main_output->loss == NULL, err, STRATA_INVALID,
                "the output '%s' has no loss: write `output %s loss=cross_entropy`", main_output->name,
                main_output->name);
     ST_FAIL_IF(strata_dataset_count(trainer->data, STRATA_TRAIN) == 0, err, STRATA_INVALID,
@@ -136,15 +138,17 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
     return STRATA_OK;
 }
 
-/* The border is the byte that preparation takes nearest to 0. */
+void st_train_fill(uint8_t fill[ST_DATA_MOST_CHANNELS], const st_preparation *preparation) {
+    for (size_t c = 0; c < ST_DATA_MOST_CHANNELS; c++) {
+        double byte = preparation->mean[preparation->is_bgr && c < 3 ? 2 - c : c] * preparation->range + 0.5;
+        fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
+    }
+}
+
 static strata_status take_augmentation(strata_trainer *trainer, strata_error *err) {
-    const st_preparation *preparation = &trainer->model->core->preparation;
     st_augmentation *augmentation = &trainer->augmentation;
     *augmentation = (st_augmentation){.augment = trainer->recipe.augment, .seed = trainer->recipe.seed};
-    for (size_t c = 0; c < ST_COUNT_OF(augmentation->fill); c++) {
-        double byte = preparation->mean[preparation->is_bgr && c < 3 ? 2 - c : c] * preparation->range + 0.5;
-        augmentation->fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
-    }
+    st_train_fill(augmentation->fill, &trainer->model->core->preparation);
     return st_augment_needs_axes(&augmentation->augment)
                ? st_augmentation_axes(augmentation, trainer->data, &trainer->model->geometry, err)
                : STRATA_OK;

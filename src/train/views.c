@@ -20,15 +20,6 @@ static int64_t shorter_of(strata_shape shape) {
     return shape.height < shape.width ? shape.height : shape.width;
 }
 
-/* In the picture's order of channels, whatever the net's is. */
-static void choose_fill(st_views *views, const st_preparation *preparation) {
-    int64_t channels = views->out.channels;
-    for (int64_t c = 0; c < channels; c++) {
-        double byte = preparation->mean[preparation->is_bgr ? channels - 1 - c : c] * preparation->range + 0.5;
-        views->fill[c] = (uint8_t)(byte < 0.0 ? 0.0 : byte > 255.0 ? 255.0 : byte);
-    }
-}
-
 /* The picture moves where else it is padded, on the same black. */
 static void choose_room(st_views *views, st_dims input) {
     if (input.h > views->out.height || input.w > views->out.width) {
@@ -48,7 +39,7 @@ strata_status st_views_choose(st_views *out, const st_geometry *geometry, const 
                crops);
     *out = (st_views){
         .geometry = *geometry, .out = geometry->out, .crops = crops == 1 ? 1 : 5, .flip = options->flip || crops == 10};
-    choose_fill(out, preparation);
+    st_train_fill(out->fill, preparation);
     if (crops == 1) {
         return STRATA_OK;
     }
