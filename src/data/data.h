@@ -358,6 +358,15 @@ st_stages *st_data_stages(const strata_dataset *data);
 /* The picture as evaluation sees it into `pixels`, st_geometry_bytes of them. */
 strata_status st_data_fitted(const strata_dataset *data, strata_part part, size_t index, const st_geometry *geometry,
                              st_reader *with, uint8_t *pixels, strata_error *err);
+/* Whole numbers, so the order of adding does not matter. */
+typedef struct st_pixel_sums {
+    uint64_t sum[ST_DATA_MOST_CHANNELS], squares[ST_DATA_MOST_CHANNELS], pixels;
+} st_pixel_sums;
+void st_pixel_sums_of(st_pixel_sums *out, const uint8_t *pixels, size_t count, size_t channels);
+/* Those of grey count in each channel of a data set with colours. */
+void st_pixel_sums_join(st_pixel_sums *to, const st_pixel_sums *from, size_t channels, size_t wanted);
+/* Of bytes as 0 to 1; 0 and 0 of no pixels. */
+void st_pixel_sums_result(double mean[4], double deviation[4], const st_pixel_sums *sums, size_t channels);
 /* Mean and deviation of the training pictures as evaluation sees them, 0 to 1. */
 strata_status st_data_statistics(const strata_dataset *data, const st_geometry *geometry, double mean[4],
                                  double deviation[4], strata_error *err);

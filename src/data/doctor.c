@@ -17,14 +17,10 @@ typedef struct owned {
     st_arena *arena;
 } owned;
 
-typedef struct sums {
-    uint64_t sum[ST_DATA_MOST_CHANNELS], squares[ST_DATA_MOST_CHANNELS], pixels;
-} sums;
-
 /* One thread's own. */
 typedef struct seat {
     st_reader reader;
-    sums training;
+    st_pixel_sums training;
     strata_status status;
     strata_error error;
 } seat;
@@ -58,22 +54,7 @@ static void hash_pixels(uint64_t out[2], const uint8_t *bytes, size_t count) {
     out[1] = b;
 }
 
-static void sum_pixels(sums *out, const strata_picture *picture) {
-    size_t channels = (size_t)picture->shape.channels;
-    out->pixels = (uint64_t)picture->shape.height * (uint64_t)picture->shape.width;
-    for (size_t c = 0; c < channels; c++) {
-        uint64_t sum = 0, squares = 0;
-        for (size_t i = c; i < out->pixels * channels; i += channels) {
-            uint64_t value = picture->pixels[i];
-            sum += value;
-            squares += value * value;
-        }
-        out->sum[c] = sum;
-        out->squares[c] = squares;
-    }
-}
-
-static void note_evenness(st_note *note, const sums *of, size_t channels) {
+static void note_evenness(st_note *note, const st_pixel_sums *of, size_t channels) {
     double pixels = (double)of->pixels, widest = 0;
     for (size_t c = 0; c < channels; c++) {
         double mean = (double)of->sum[c] / pixels, variance = (double)of->squares[c] / pixels - mean * mean;
@@ -90,28 +71,19 @@ static void note_evenness(st_note *note, const sums *of, size_t channels) {
     }
 }
 
-/* Grey in a data set with colours counts in each. */
-static void add_sums(sums *to, const sums *from, size_t channels, size_t wanted) {
-    for (size_t c = 0; c < wanted; c++) {
-        to->sum[c] += from->sum[channels == 1 ? 0 : c];
-        to->squares[c] += from->squares[channels == 1 ? 0 : c];
-    }
-    to->pixels += from->pixels;
-}
-
 static strata_status read_picture(reading *of, size_t index, seat *at) {
     st_doctor *doctor = of->doctor;
     st_note *note = &doctor->notes[index];
     const strata_picture *picture = &at->reader.picture;
-    sums own = {{0}, {0}, 0};
+    st_pixel_sums own;
     ST_TRY(st_data_read(doctor->data, note->place.part, note->place.index, &at->reader, &at->error));
     size_t channels = (size_t)picture->shape.channels;
-    sum_pixels(&own, picture);
+    st_pixel_sums_of(&own, picture->pixels, (size_t)(picture->shape.height * picture->shape.width), channels);
     note->shape = picture->shape;
     note_evenness(note, &own, channels);
     hash_pixels(note->hash, picture->pixels, (size_t)own.pixels * channels);
     if (note->place.part == STRATA_TRAIN) {
-        add_sums(&at->training, &own, channels, (size_t)strata_dataset_shape(doctor->data).channels);
+        st_pixel_sums_join(&at->training, &own, channels, (size_t)strata_dataset_shape(doctor->data).channels);
     }
     return st_look_at(&doctor->looks[index], picture, &at->error);
 }
@@ -137,11 +109,11 @@ static void read_one(void *arg, int64_t item, int thread) {
 
 static strata_status finish_reading(reading *of, int threads, strata_error *err) {
     strata_checkup *out = of->doctor->out;
-    sums all = {{0}, {0}, 0};
+    st_pixel_sums all = {{0}, {0}, 0};
     strata_status status = STRATA_OK;
     for (int t = 0; t < threads; t++) {
         seat *at = &of->seats[t];
-        add_sums(&all, &at->training, ST_DATA_MOST_CHANNELS, ST_DATA_MOST_CHANNELS);
+        st_pixel_sums_join(&all, &at->training, ST_DATA_MOST_CHANNELS, ST_DATA_MOST_CHANNELS);
         if (at->status != STRATA_OK && status == STRATA_OK) {
             status = at->status;
             if (err != NULL) {
@@ -152,12 +124,7 @@ static strata_status finish_reading(reading *of, int threads, strata_error *err)
     }
     ST_TRY(status);
     ST_FAIL_IF(of->cancelled, err, STRATA_CANCELLED, "stopped");
-    for (size_t c = 0; c < (size_t)strata_dataset_shape(of->doctor->data).channels && all.pixels > 0; c++) {
-        double mean = (double)all.sum[c] / (double)all.pixels;
-        double variance = (double)all.squares[c] / (double)all.pixels - mean * mean;
-        out->mean[c] = mean / 255.0;
-        out->deviation[c] = st_sqrt(variance > 0 ? variance : 0) / 255.0;
-    }
+    st_pixel_sums_result(out->mean, out->deviation, &all, (size_t)strata_dataset_shape(of->doctor->data).channels);
     return STRATA_OK;
 }
 

@@ -181,15 +181,9 @@ static strata_status open_of_dataset(strata_picture *out, const char *name, size
     strata_part part = strata_dataset_count(data, STRATA_TEST) > 0 ? STRATA_TEST : STRATA_TRAIN;
     size_t count = strata_dataset_count(data, part);
     strata_status status = number < count
-                               ? st_picture_room(out, strata_dataset_shape(data), err)
+                               ? strata_dataset_picture(out, data, part, number, &label, err)
                                : st_fail_file(err, STRATA_MISSING, name, "no picture %zu: its %s part holds 0 to %zu",
                                               number, part == STRATA_TEST ? "test" : "train", count - 1);
-    if (status == STRATA_OK) {
-        status = strata_dataset_read(data, part, number, out->pixels, &label, err);
-    }
-    if (status != STRATA_OK) {
-        strata_picture_free(out);
-    }
     strata_dataset_free(data);
     return status;
 }

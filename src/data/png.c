@@ -25,49 +25,6 @@ const st_decoder st_decoder_png = {.name = "PNG", .lacking = "libspng", .is = is
 
 enum { MOST_CHUNK_BYTES = 1 << 20, MOST_LENGTH = 1 << 26, BEST_RATIO = 1032, SIGNATURE = 8, CHUNK_FRAME = 12 };
 
-/* ---- its memory comes through the one door; the size is kept in front ---- */
-
-enum { BLOCK_HEAD = 64 };
-
-static size_t size_of(const unsigned char *block) {
-    size_t whole;
-    memcpy(&whole, block, sizeof whole);
-    return whole;
-}
-
-static void *take(size_t bytes) {
-    size_t whole = 0;
-    unsigned char *block = st_size_add(bytes, BLOCK_HEAD, &whole) ? st_sys.allocate(whole) : NULL;
-    if (block == NULL) {
-        return NULL;
-    }
-    memset(block, 0, whole);
-    memcpy(block, &whole, sizeof whole);
-    return block + BLOCK_HEAD;
-}
-
-static void give_back(void *memory) {
-    if (memory != NULL) {
-        unsigned char *block = (unsigned char *)memory - BLOCK_HEAD;
-        st_sys.release(block, size_of(block));
-    }
-}
-
-static void *take_many(size_t count, size_t size) {
-    size_t bytes = 0;
-    return st_size_mul(count, size, &bytes) ? take(bytes) : NULL;
-}
-
-static void *take_again(void *memory, size_t bytes) {
-    void *taken = take(bytes);
-    if (taken != NULL && memory != NULL) {
-        size_t before = size_of((unsigned char *)memory - BLOCK_HEAD) - BLOCK_HEAD;
-        memcpy(taken, memory, before < bytes ? before : bytes);
-        give_back(memory);
-    }
-    return taken;
-}
-
 /* ---- refusals ---- */
 
 static strata_status fail_png(int code, const char *path, strata_error *err) {
@@ -196,8 +153,10 @@ static strata_status decode_pixels(strata_picture *out, st_picture_about *about,
 
 static strata_status decode(strata_picture *out, st_picture_about *about, const st_picture_file *from,
                             strata_error *err) {
-    struct spng_alloc memory = {
-        .malloc_fn = take, .realloc_fn = take_again, .calloc_fn = take_many, .free_fn = give_back};
+    struct spng_alloc memory = {.malloc_fn = st_block_take,
+                                .realloc_fn = st_block_take_again,
+                                .calloc_fn = st_block_take_many,
+                                .free_fn = st_block_give_back};
     stream file = {.from = from, .end = from->length < SIGNATURE ? from->length : SIGNATURE};
     spng_ctx *png = spng_ctx_new2(&memory, 0);
     ST_FAIL_IF(png == NULL, err, STRATA_MEMORY, "no memory to decode %s", from->path);

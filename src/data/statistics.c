@@ -3,22 +3,37 @@
 
 #include "data/data.h"
 
-typedef struct sums {
-    uint64_t sum[ST_DATA_MOST_CHANNELS], squares[ST_DATA_MOST_CHANNELS], pixels;
-} sums;
-
-static void add_pixels(sums *all, const uint8_t *pixels, size_t bytes, size_t channels) {
+void st_pixel_sums_of(st_pixel_sums *out, const uint8_t *pixels, size_t count, size_t channels) {
+    *out = (st_pixel_sums){.pixels = count};
     for (size_t c = 0; c < channels; c++) {
         uint64_t sum = 0, squares = 0;
-        for (size_t i = c; i < bytes; i += channels) {
+        for (size_t i = c; i < count * channels; i += channels) {
             uint64_t value = pixels[i];
             sum += value;
             squares += value * value;
         }
-        all->sum[c] += sum;
-        all->squares[c] += squares;
+        out->sum[c] = sum;
+        out->squares[c] = squares;
     }
-    all->pixels += bytes / channels;
+}
+
+void st_pixel_sums_join(st_pixel_sums *to, const st_pixel_sums *from, size_t channels, size_t wanted) {
+    for (size_t c = 0; c < wanted; c++) {
+        to->sum[c] += from->sum[channels == 1 ? 0 : c];
+        to->squares[c] += from->squares[channels == 1 ? 0 : c];
+    }
+    to->pixels += from->pixels;
+}
+
+void st_pixel_sums_result(double mean[4], double deviation[4], const st_pixel_sums *sums, size_t channels) {
+    memset(mean, 0, 4 * sizeof *mean);
+    memset(deviation, 0, 4 * sizeof *deviation);
+    for (size_t c = 0; c < channels && sums->pixels > 0; c++) {
+        double average = (double)sums->sum[c] / (double)sums->pixels;
+        double variance = (double)sums->squares[c] / (double)sums->pixels - average * average;
+        mean[c] = average / 255.0;
+        deviation[c] = st_sqrt(variance > 0 ? variance : 0) / 255.0;
+    }
 }
 
 /* What all threads add to, each to its own. */
@@ -26,7 +41,7 @@ typedef struct work {
     const strata_dataset *data;
     const st_geometry *geometry; /* NULL: pictures in their own size */
     struct {
-        sums sums;
+        st_pixel_sums sums;
         st_reader reader;
         uint8_t *pixels;
         strata_status status;
@@ -36,23 +51,21 @@ typedef struct work {
 
 static strata_status add_picture(const work *of, size_t index, int thread, strata_error *err) {
     st_reader *with = &of->threads[thread].reader;
-    sums *to = &of->threads[thread].sums;
+    const uint8_t *pixels = of->threads[thread].pixels;
+    size_t wanted = (size_t)strata_dataset_shape(of->data).channels;
+    strata_shape is;
+    st_pixel_sums sums;
     if (of->geometry != NULL) {
-        uint8_t *pixels = of->threads[thread].pixels;
-        ST_TRY(st_data_fitted(of->data, STRATA_TRAIN, index, of->geometry, with, pixels, err));
-        add_pixels(to, pixels, st_geometry_bytes(of->geometry), (size_t)of->geometry->out.channels);
-        return STRATA_OK;
+        ST_TRY(st_data_fitted(of->data, STRATA_TRAIN, index, of->geometry, with, of->threads[thread].pixels, err));
+        is = of->geometry->out;
+        wanted = (size_t)is.channels;
+    } else {
+        ST_TRY(st_data_read(of->data, STRATA_TRAIN, index, with, err));
+        is = with->picture.shape;
+        pixels = with->picture.pixels;
     }
-    size_t channels = (size_t)strata_dataset_shape(of->data).channels;
-    ST_TRY(st_data_read(of->data, STRATA_TRAIN, index, with, err));
-    strata_shape is = with->picture.shape;
-    sums grey = {{0}, {0}, 0};
-    add_pixels(&grey, with->picture.pixels, (size_t)(is.height * is.width * is.channels), (size_t)is.channels);
-    for (size_t c = 0; c < channels; c++) {
-        to->sum[c] += grey.sum[is.channels == 1 ? 0 : c];
-        to->squares[c] += grey.squares[is.channels == 1 ? 0 : c];
-    }
-    to->pixels += grey.pixels;
+    st_pixel_sums_of(&sums, pixels, (size_t)(is.height * is.width), (size_t)is.channels);
+    st_pixel_sums_join(&of->threads[thread].sums, &sums, (size_t)is.channels, wanted);
     return STRATA_OK;
 }
 
@@ -63,7 +76,7 @@ static void add_one(void *arg, int64_t item, int thread) {
     }
 }
 
-static strata_status run(work *of, sums *all, st_pool *pool, st_arena *scratch, strata_error *err) {
+static strata_status run(work *of, st_pixel_sums *all, st_pool *pool, st_arena *scratch, strata_error *err) {
     int threads = st_pool_threads(pool);
     ST_TRY(st_arena_alloc(&of->threads, scratch, (size_t)threads, sizeof *of->threads, err));
     for (int t = 0; t < threads && of->geometry != NULL; t++) {
@@ -72,11 +85,7 @@ static strata_status run(work *of, sums *all, st_pool *pool, st_arena *scratch, 
     st_pool_for(pool, (int64_t)strata_dataset_count(of->data, STRATA_TRAIN), add_one, of);
     strata_status status = STRATA_OK;
     for (int t = 0; t < threads; t++) {
-        for (size_t c = 0; c < ST_DATA_MOST_CHANNELS; c++) {
-            all->sum[c] += of->threads[t].sums.sum[c];
-            all->squares[c] += of->threads[t].sums.squares[c];
-        }
-        all->pixels += of->threads[t].sums.pixels;
+        st_pixel_sums_join(all, &of->threads[t].sums, ST_DATA_MOST_CHANNELS, ST_DATA_MOST_CHANNELS);
         if (of->threads[t].status != STRATA_OK && status == STRATA_OK) {
             status = of->threads[t].status;
             if (err != NULL) {
@@ -88,7 +97,8 @@ static strata_status run(work *of, sums *all, st_pool *pool, st_arena *scratch, 
     return status;
 }
 
-static strata_status sum_all(sums *all, const strata_dataset *data, const st_geometry *geometry, strata_error *err) {
+static strata_status sum_all(st_pixel_sums *all, const strata_dataset *data, const st_geometry *geometry,
+                             strata_error *err) {
     st_arena *scratch = NULL;
     st_pool *pool = NULL;
     work of = {.data = data, .geometry = geometry};
@@ -104,19 +114,14 @@ static strata_status sum_all(sums *all, const strata_dataset *data, const st_geo
 
 strata_status st_data_statistics(const strata_dataset *data, const st_geometry *geometry, double mean[4],
                                  double deviation[4], strata_error *err) {
-    sums all = {{0}, {0}, 0};
+    st_pixel_sums all = {{0}, {0}, 0};
     memset(mean, 0, 4 * sizeof *mean);
     memset(deviation, 0, 4 * sizeof *deviation);
     ST_FAIL_IF(strata_dataset_count(data, STRATA_TRAIN) == 0, err, STRATA_MISSING, "%s has no training pictures",
                strata_dataset_name(data));
     ST_TRY(sum_all(&all, data, geometry, err));
     int64_t channels = geometry != NULL ? geometry->out.channels : strata_dataset_shape(data).channels;
-    for (int64_t c = 0; c < channels; c++) {
-        double average = (double)all.sum[c] / (double)all.pixels;
-        double variance = (double)all.squares[c] / (double)all.pixels - average * average;
-        mean[c] = average / 255.0;
-        deviation[c] = st_sqrt(variance > 0 ? variance : 0) / 255.0;
-    }
+    st_pixel_sums_result(mean, deviation, &all, (size_t)channels);
     return STRATA_OK;
 }
 

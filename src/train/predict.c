@@ -1,8 +1,54 @@
-/* Class probabilities of pictures in files: read, brought to size and numbers as in training, by all threads. */
+/* Class probabilities of pictures, in memory or in files: brought to size and numbers as in training, by all threads.
+ */
 #include <string.h>
 #include <sys/stat.h>
 
 #include "train/train.h"
+
+/* A picture as the model prepares it, into with->stage; it may lie in with->picture. */
+static strata_status stage_picture(st_reader *with, const strata_picture *picture, const strata_model *model,
+                                   const strata_predict_options *options, st_views *views, strata_error *err) {
+    st_geometry geometry;
+    st_preparation preparation;
+    ST_TRY(st_train_prepare(&geometry, &preparation, model, picture->shape, err));
+    ST_TRY(st_views_choose(views, &geometry, &preparation, model->core->graph->input, options, err));
+    return st_fit_stage(&with->stage, picture, &views->geometry, st_geometry_stage(&views->geometry, picture->shape),
+                        err);
+}
+
+/* ---- in memory -------------------------------------------------------------------------------------------------- */
+
+typedef struct images {
+    const strata_model *model;
+    const uint8_t *pixels;
+    strata_shape shape;
+    float *out;
+} images;
+
+static strata_status stage_of_image(const void *from, size_t item, st_reader *with, st_views *views,
+                                    strata_error *err) {
+    const images *all = from;
+    size_t bytes = (size_t)(all->shape.height * all->shape.width * all->shape.channels);
+    const strata_picture lent = {.shape = all->shape, .pixels = (uint8_t *)(uintptr_t)(all->pixels + item * bytes)};
+    return stage_picture(with, &lent, all->model, NULL, views, err);
+}
+
+static void take_image(void *to, const st_answer *answer) {
+    const images *all = to;
+    size_t classes = all->model->class_count;
+    memcpy(all->out + answer->item * classes, answer->probabilities, classes * sizeof *all->out);
+}
+
+strata_status strata_model_infer(strata_model *model, const uint8_t *pixels, size_t count, strata_shape shape,
+                                 float *out, strata_error *err) {
+    ST_FAIL_IF(count == 0, err, STRATA_INVALID, "there must be at least 1 picture, found 0");
+    images all = {.model = model, .pixels = pixels, .shape = shape, .out = out};
+    st_questions questions = {
+        .model = model, .count = count, .stage = stage_of_image, .from = &all, .take = take_image, .to = &all};
+    return st_questions_ask(&questions, err);
+}
+
+/* ---- in files --------------------------------------------------------------------------------------------------- */
 
 typedef struct files {
     strata_model *model;
@@ -37,17 +83,8 @@ static strata_status read_picture(st_reader *with, const char *path, int64_t lea
 static strata_status stage_of_file(const void *from, size_t item, st_reader *with, st_views *views, strata_error *err) {
     const files *all = from;
     const char *path = all->names[item];
-    st_geometry geometry;
-    st_preparation preparation;
     ST_TRY(read_picture(with, path, all->least_side, err));
-    strata_status status = st_train_prepare(&geometry, &preparation, all->model, with->picture.shape, err);
-    if (status == STRATA_OK) {
-        status = st_views_choose(views, &geometry, &preparation, all->model->core->graph->input, all->options, err);
-    }
-    if (status == STRATA_OK) {
-        status = st_fit_stage(&with->stage, &with->picture, &views->geometry,
-                              st_geometry_stage(&views->geometry, with->picture.shape), err);
-    }
+    strata_status status = stage_picture(with, &with->picture, all->model, all->options, views, err);
     st_error_file(err, path);
     return status;
 }
