@@ -424,7 +424,7 @@ static int go_on(training *t, run_plan *plan, const arguments *a) {
     }
     char *net = path_join(t->folder, "net.net"), *last = path_join(t->folder, "last.safetensors");
     int status = prepare(t, plan, net, &a->common, last);
-    strata_step_info place;
+    strata_step_info place = {0};
     if (status == DONE) {
         training_catch_signals();
         strata_trainer_place(t->trainer, &place);

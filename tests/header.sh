@@ -41,7 +41,8 @@ ${CC:-cc} -std=c11 -Iinclude "$work/all.c" "$build/libstrata.so" -o "$work/all" 
 verdict header/every-function-is-defined $?
 
 # The program sees include/strata.h and its own headers, and uses strata_* alone.
-found=$(grep -nE '^#[[:space:]]*include[[:space:]]*"' programs/*.[ch] | grep -vE '"(strata\.h|program\.h|drawing\.h)"')
+own=$(cd programs && printf '|%s' *.h | sed 's/\./\\./g')
+found=$(grep -nE '^#[[:space:]]*include[[:space:]]*"' programs/*.[ch] | grep -vE "\"(strata\\.h$own)\"")
 [ -z "$found" ]
 verdict header/program-includes-only-the-public-header $?
 [ -z "$found" ] || printf '%s\n' "$found"

@@ -131,6 +131,8 @@ static void test_exif_that_is_damaged_says_nothing(void **state) {
     assert_int_equal(st_exif_orientation((const unsigned char *)"II+\0\10\0\0\0\0\0", 10), 0);
 }
 
+#if defined ST_WITH_JPEG || defined ST_WITH_PNG || defined ST_WITH_WEBP
+
 /* A picture with an EXIF block in it, decoded, against the same without, turned. */
 static void check_turned(encoded plain, encoded (*put_in)(encoded file, const unsigned char *exif, size_t length)) {
     for (uint32_t orientation = 1; orientation <= 8; orientation++) {
@@ -164,6 +166,8 @@ static void check_turned(encoded plain, encoded (*put_in)(encoded file, const un
     pixels_are(&found, expected.shape.height, expected.shape.width, expected.shape.channels, expected.pixels);
     strata_picture_free(&expected);
 }
+
+#endif
 
 #ifdef ST_WITH_JPEG
 

@@ -20,13 +20,16 @@
 #define TEXT(x) WORDS(x)
 
 /* Written once: the headers of libwebp do not say their version, the library does. */
-static char built_with[128] =
+static char built_with[192] =
     "zlib " ZLIB_VERSION
 #ifdef ST_WITH_JPEG
     ", libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)
 #endif
 #ifdef ST_WITH_PNG
         ", libspng " TEXT(SPNG_VERSION_MAJOR) "." TEXT(SPNG_VERSION_MINOR) "." TEXT(SPNG_VERSION_PATCH)
+#endif
+#ifdef ST_WITH_HDF5
+            ", libhdf5 (" ST_WITH_HDF5 ")" /* opened when a file asks for it */
 #endif
     ;
 

@@ -26,7 +26,7 @@ enum { FIRST_OTHER = 5, ABOVE_ALL = 10, MOST_OPEN = 65536 };
 
 /* ---- in the child ---- */
 
-static void limit(int which, uint64_t value, uint64_t most) {
+static void limit(__rlimit_resource_t which, uint64_t value, uint64_t most) {
     struct rlimit now;
     if (getrlimit(which, &now) == 0) {
         now.rlim_max = (rlim_t)most < now.rlim_max ? (rlim_t)most : now.rlim_max;

@@ -51,7 +51,8 @@ void st_colour_contrast(strata_picture *picture, double factor) {
         sum += is_coloured(picture) ? luma(picture->pixels + i) : picture->pixels[i];
     }
     uint64_t of = is_coloured(picture) ? count : count * channels;
-    blend(picture, (double)((sum + of / 2) / of), factor);
+    uint64_t mean = (sum + of / 2) / of;
+    blend(picture, (double)mean, factor);
 }
 
 void st_colour_saturation(strata_picture *picture, double factor) {

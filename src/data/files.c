@@ -99,7 +99,7 @@ static void close_files(st_part_source *source) {
 typedef struct looking {
     const char *folder;
     st_arena *arena;
-    const st_checks *known;
+    st_checks known;
     st_check *checks; /* [count], all parts in a row */
     size_t count;
     struct seat {
@@ -113,7 +113,7 @@ typedef struct looking {
 } looking;
 
 static bool is_as_known(const looking *at, st_check *check) {
-    const st_check *known = st_checks_find(at->known, check->name);
+    const st_check *known = st_checks_find(&at->known, check->name);
     if (known == NULL || known->size != check->size || known->seconds != check->seconds ||
         known->nanoseconds != check->nanoseconds) {
         return false;
@@ -285,7 +285,6 @@ static void unite_channels(st_data_found *out) {
 
 static strata_status open_with(st_data_found *out, looking *at, const st_listing *listings, st_arena *scratch,
                                strata_error *err) {
-    st_checks known = {0};
     size_t next = 0;
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         at->count += listings[p].count;
@@ -296,8 +295,7 @@ static strata_status open_with(st_data_found *out, looking *at, const st_listing
             at->checks[next++].name = listings[p].items[i].name;
         }
     }
-    st_checks_load(&known, at->arena, at->folder);
-    at->known = &known;
+    st_checks_load(&at->known, at->arena, at->folder);
     ST_TRY(look_at_all(at, scratch, err));
     if (atomic_load(&at->is_news)) {
         st_checks_save(at->checks, at->count, at->folder);

@@ -105,8 +105,8 @@ static void show_set(char *out, size_t capacity, const st_hdf5_set *set) {
     if (fault != NULL) {
         (void)snprintf(out, capacity, "'%s' (%s)", set->name, fault);
     } else {
-        (void)snprintf(out, capacity, "'%s' (%s%s%s %s)", set->name, set->rank == 0 ? "one value:" : sides,
-                       set->rank > ST_HDF5_MOST_RANK ? "x..." : "", set->rank == 0 ? "" : "", types[set->type]);
+        (void)snprintf(out, capacity, "'%s' (%s%s %s)", set->name, set->rank == 0 ? "one value:" : sides,
+                       set->rank > ST_HDF5_MOST_RANK ? "x..." : "", types[set->type]);
     }
 }
 

@@ -152,8 +152,8 @@ static strata_status sharpness(st_canvas *canvas, double level, strata_error *er
             for (size_t at = i - row - pixel; at <= i + row - pixel; at += row) {
                 sum += (uint32_t)in[at] + in[at + pixel] + in[at + 2 * pixel];
             }
-            double smooth = (double)((2 * sum + 13) / 26);
-            canvas->next->pixels[i] = byte_of(smooth + ((double)in[i] - smooth) * factor);
+            uint32_t smooth = (2 * sum + 13) / 26;
+            canvas->next->pixels[i] = byte_of((double)smooth + ((double)in[i] - (double)smooth) * factor);
         }
     }
     st_canvas_swap(canvas);

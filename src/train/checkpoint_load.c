@@ -30,7 +30,7 @@ static strata_status find_tensor(const st_tensor **out, const st_weights *weight
 
 typedef struct load_state {
     strata_model *model;
-    const st_weights *weights;
+    st_weights weights;
     st_arena *arena;
     st_checkpoint_tensor *list;
     size_t count;
@@ -45,7 +45,7 @@ static bool is_kept(const load_state *state, const st_parameter *parameter, cons
     const st_graph *graph = state->model->core->graph;
     const st_tensor *tensor = NULL;
     return state->may_differ != NULL && state->may_differ[parameter->node - graph->nodes] &&
-           (!state->heads_too || find_tensor(&tensor, state->weights, name, expected, NULL) != STRATA_OK);
+           (!state->heads_too || find_tensor(&tensor, &state->weights, name, expected, NULL) != STRATA_OK);
 }
 
 /* Visits the tensors that the model needs, in the order in which save writes them. */
@@ -68,8 +68,8 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
             }
             continue;
         }
-        ST_TRY(find_tensor(&tensor, state->weights, name, expected, err));
-        ST_TRY(st_weights_read(state->weights, tensor, at->model->scratch, err));
+        ST_TRY(find_tensor(&tensor, &state->weights, name, expected, err));
+        ST_TRY(st_weights_read(&state->weights, tensor, at->model->scratch, err));
         if (state->stores) {
             st_model_set(at->model, at->index, at->which, at->model->scratch);
         }
@@ -79,7 +79,7 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
 
 /* The hash that save wrote, over every tensor of the file, whether this model needs it or not. */
 static strata_status check_hash(const load_state *state, strata_error *err) {
-    const char *expected = st_weights_metadata(state->weights, "strata.sha256");
+    const char *expected = st_weights_metadata(&state->weights, "strata.sha256");
     if (expected == NULL) {
         return STRATA_OK; /* another program's file */
     }
@@ -87,18 +87,18 @@ static strata_status check_hash(const load_state *state, strata_error *err) {
     char found[65];
     const st_model *core = state->model->core;
     st_sha256_begin(&sha);
-    for (size_t i = 0; i < state->weights->tensor_count; i++) {
-        const st_tensor *tensor = &state->weights->tensors[i];
+    for (size_t i = 0; i < state->weights.tensor_count; i++) {
+        const st_tensor *tensor = &state->weights.tensors[i];
         st_real *values = core->scratch;
         if (tensor->count > core->scratch_count) { /* of a head that this model leaves out */
             ST_TRY(st_arena_alloc(&values, state->arena, tensor->count, sizeof *values, err));
         }
-        ST_TRY(st_weights_read(state->weights, tensor, values, err));
+        ST_TRY(st_weights_read(&state->weights, tensor, values, err));
         st_checkpoint_hash_values(&sha, values, tensor->count);
     }
     st_sha256_end(&sha, found);
     if (strcmp(found, expected) != 0) {
-        return st_fail_file(err, STRATA_FORMAT, state->weights->file.path,
+        return st_fail_file(err, STRATA_FORMAT, state->weights.file.path,
                             "it is damaged: its tensors hash to %.12s..., its metadata says %.12s...", found, expected);
     }
     return STRATA_OK;
@@ -106,8 +106,8 @@ static strata_status check_hash(const load_state *state, strata_error *err) {
 
 static strata_status check_extra(const load_state *state, strata_error *err) {
     const st_model *core = state->model->core;
-    for (size_t i = 0; i < state->weights->tensor_count; i++) {
-        const char *name = state->weights->tensors[i].name, *dot = strrchr(name, '.');
+    for (size_t i = 0; i < state->weights.tensor_count; i++) {
+        const char *name = state->weights.tensors[i].name, *dot = strrchr(name, '.');
         bool is_known =
             strncmp(name, "optimizer.", 10) == 0 || (dot != NULL && strcmp(dot, ".num_batches_tracked") == 0);
         for (int n = 0; !is_known && n < core->graph->node_count; n++) {
@@ -117,7 +117,7 @@ static strata_status check_extra(const load_state *state, strata_error *err) {
             }
         }
         if (!is_known) {
-            return st_fail_file(err, STRATA_FORMAT, state->weights->file.path,
+            return st_fail_file(err, STRATA_FORMAT, state->weights.file.path,
                                 "it does not fit the net: the net has no tensor '%s'", name);
         }
     }
@@ -171,8 +171,8 @@ static strata_status check_run(const st_weights *weights, const st_recipe *recip
 static strata_status load(load_state *state, st_place_in_run *place, const st_recipe *recipe, strata_error *err) {
     st_place_in_run found = {0};
     if (place != NULL) {
-        ST_TRY(check_run(state->weights, recipe, state->model, err));
-        ST_TRY(st_checkpoint_read_place(&found, state->weights, state->arena, err));
+        ST_TRY(check_run(&state->weights, recipe, state->model, err));
+        ST_TRY(st_checkpoint_read_place(&found, &state->weights, state->arena, err));
     }
     ST_TRY(check_extra(state, err));
     ST_TRY(check_hash(state, err));
@@ -189,12 +189,10 @@ static strata_status load(load_state *state, st_place_in_run *place, const st_re
 
 static strata_status load_file(load_state *state, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                strata_error *err) {
-    st_weights weights;
-    state->weights = &weights;
-    ST_TRY(st_weights_open(&weights, path, err));
+    ST_TRY(st_weights_open(&state->weights, path, err));
     strata_status status = load(state, place, recipe, err);
     st_error_file(err, path);
-    st_weights_close(&weights);
+    st_weights_close(&state->weights);
     return status;
 }
 
