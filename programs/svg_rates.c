@@ -77,8 +77,9 @@ static void draw_suggested(text *out, const chart *c) {
     }
     text_add(out, "<circle class=\"ring val\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>\n", x_of(c, lowest->rate),
              y_of(c, lowest->smooth));
-    text_add(out, "<text class=\"val\" x=\"%.1f\" y=\"%.1f\">lowest: %.3f at %.2g</text>\n", x_of(c, lowest->rate) + 9,
-             y_of(c, lowest->smooth) - 8, lowest->smooth, lowest->rate);
+    double below = y_of(c, lowest->smooth) + 22;
+    text_add(out, "<text class=\"val\" x=\"%.1f\" y=\"%.1f\">lowest: %.3f at %.2g</text>\n", x_of(c, lowest->rate) + 4,
+             below < TOP + HEIGHT ? below : below - 32, lowest->smooth, lowest->rate);
 }
 
 strata_status svg_rates(const char *path, const char *title, const strata_rate_search *found, strata_error *err) {

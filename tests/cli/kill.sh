@@ -91,4 +91,4 @@ network small {
 END
 story kill-augmented $((kills / 2)) 'train small.net --data pictures --augment cifar --epochs 40 --batch 32'
 story kill-accumulated $((kills / 2)) \
-    'train small.net --data pictures --augment cifar --epochs 40 --batch 16 --accumulate 3 --clip 1 --ema 0.98 --patience 40'
+    'train small.net --data pictures --augment cifar --epochs 40 --batch 16 --accumulate 3 --clip 1 --ema 0.98 --patience 40 --schedule constant'
