@@ -58,12 +58,21 @@ ifndef HDF5
 HDF5 := $(if $(filter yes,$(call can_use,hdf5,-isystem /usr/include/hdf5/serial -lhdf5_serial)),hdf5_serial,$(if \
         $(filter yes,$(call can_use,hdf5,-lhdf5)),hdf5,no))
 endif
+# ONNX and Caffe files are protobuf: messages are unpacked by code that protoc-c writes. PROTOBUF=no leaves them out.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+ifndef PROTOBUF
+PROTOBUF := $(if $(and $(filter yes,$(call can_use,protobuf-c/protobuf-c,-lprotobuf-c)),$(shell command -v protoc-c),$(wildcard \
+            $(ONNX_PROTO))),yes,no)
+endif
+PROTOS := $(if $(filter yes,$(PROTOBUF)),$(ONNX_PROTO) $(wildcard src/formats/*.proto))
 HDF5_NAME := $(if $(filter-out no,$(HDF5)),$(shell LC_ALL=C readelf -d "$$($(CC) -print-file-name=lib$(HDF5).so)" \
              2> /dev/null | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p'))
 WITH := $(if $(filter yes,$(JPEG)),-DST_WITH_JPEG) $(if $(filter yes,$(PNG)),-DST_WITH_PNG) \
         $(if $(filter yes,$(WEBP)),-DST_WITH_WEBP) \
+        $(if $(PROTOS),-DST_WITH_PROTOBUF -isystem $(BUILD)/proto) \
         $(if $(HDF5_NAME),-DST_WITH_HDF5=\"$(HDF5_NAME)\" -isystem /usr/include/hdf5/serial)
-WITH_LIBS := $(if $(filter yes,$(JPEG)),-ljpeg) $(if $(filter yes,$(PNG)),-lspng) $(if $(filter yes,$(WEBP)),-lwebp)
+WITH_LIBS := $(if $(filter yes,$(JPEG)),-ljpeg) $(if $(filter yes,$(PNG)),-lspng) $(if $(filter yes,$(WEBP)),-lwebp) \
+             $(if $(PROTOS),-lprotobuf-c)
 ALL_CFLAGS  := $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(WITH) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(SANITIZE_$(VARIANT)) $(LINK_$(VARIANT)) $(LDFLAGS)
 LIBS := $(WITH_LIBS) -lz -lm
@@ -91,7 +100,8 @@ SOURCES  := $(foreach i,$(ISAS),$(wildcard src/kernels/isa_$(i).c)) \
 PROGRAM  := $(sort $(wildcard programs/*.c))
 ZOO      := $(sort $(wildcard zoo/*.net zoo/*/*.net))
 OBJ      := $(BUILD)/obj
-LIB_OBJECTS     := $(SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/zoo.o
+PROTO_OBJECTS   := $(foreach p,$(PROTOS),$(OBJ)/proto/$(notdir $(p:.proto=.pb-c.o)))
+LIB_OBJECTS     := $(SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/zoo.o $(PROTO_OBJECTS)
 PROGRAM_OBJECTS := $(PROGRAM:%.c=$(OBJ)/%.o)
 
 .DEFAULT_GOAL := all
@@ -119,6 +129,15 @@ $(OBJ)/src/kernels/select.o: EXTRA_CFLAGS := $(ISAS:%=-DST_ISA_%)
 $(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
 # The program is the library's first client: it cannot even see the inner headers.
 $(PROGRAM_OBJECTS): ALL_CFLAGS := $(filter-out -Isrc -DSTRATA_BUILDING,$(ALL_CFLAGS))
+
+# Unpackers of messages; others' code, so without our warnings.
+$(BUILD)/proto/%.pb-c.c: $(PROTOS) $(OBJ)/flags
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(@D) $(addprefix -I,$(sort $(dir $(PROTOS)))) $(filter %/$*.proto,$(PROTOS))
+$(OBJ)/proto/%.o: $(BUILD)/proto/%.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out $(WARNINGS),$(ALL_CFLAGS)) -w -c $< -o $@
+$(filter $(OBJ)/src/formats/%,$(LIB_OBJECTS)): | $(PROTO_OBJECTS)
 
 $(BUILD)/zoo.c: scripts/embed $(ZOO) $(OBJ)/sources
 	@mkdir -p $(@D)

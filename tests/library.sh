@@ -33,7 +33,7 @@ bytes=$(wc -c < "$work/strata")
 verdict "library/program-is-under-3-MB" $? "$bytes bytes"
 
 needed=$(ldd "$build/strata" | awk '{ print $1 }' |
-    grep -vE '^(linux-vdso\.so\.1|libz\.so\.1|libjpeg\.so\.62|libspng\.so\.0|libwebp\.so\.7|libm\.so\.6|libc\.so\.6|/lib.*/ld-linux.*)$')
+    grep -vE '^(linux-vdso\.so\.1|libz\.so\.1|libjpeg\.so\.62|libspng\.so\.0|libwebp\.so\.7|libprotobuf-c\.so\.1|libm\.so\.6|libc\.so\.6|/lib.*/ld-linux.*)$')
 [ -z "$needed" ]
 verdict library/program-needs-only-what-dependencies.md-lists $? "$needed"
 exit $status

@@ -14,6 +14,10 @@
 #include <webp/decode.h>
 #endif
 
+#ifdef ST_WITH_PROTOBUF
+#include <protobuf-c/protobuf-c.h>
+#endif
+
 #include "api/api.h"
 
 #define WORDS(x) #x
@@ -30,6 +34,9 @@ static char built_with[192] =
 #endif
 #ifdef ST_WITH_HDF5
             ", libhdf5 (" ST_WITH_HDF5 ")" /* opened when a file asks for it */
+#endif
+#ifdef ST_WITH_PROTOBUF
+            ", protobuf-c " PROTOBUF_C_VERSION
 #endif
     ;
 

@@ -1,9 +1,11 @@
-/* formats: named tensors in files that other programs read and write too. Values are converted between what a file
- * stores and st_real here, and nowhere else. This header is the folder's whole interface. */
+/* formats: named tensors, and models, in files that other programs read and write too. Every format is a descriptor in
+ * table.c; whoever opens a file sees the same tensors and the same metadata whatever the format, so that a stranger's
+ * model looks like a checkpoint of strata. Values are converted between what a file stores and st_real here, and
+ * nowhere else. This header is the folder's whole interface. */
 #ifndef ST_FORMATS_H
 #define ST_FORMATS_H
 
-#include "base/base.h"
+#include "graph/graph.h"
 
 /* ---- what a file stores ---- */
 
@@ -50,7 +52,13 @@ typedef struct st_tensor {
     int rank;            /* 0: one value */
     const int64_t *dims; /* [rank] */
     size_t count;        /* of values, 0 where a side is 0 */
-    uint64_t offset;     /* of the first byte in the file (reading only) */
+
+    /* Reading only. Values are little-endian. */
+    uint64_t offset;            /* of the first value in the file */
+    const unsigned char *bytes; /* the first value in memory instead; NULL: in the file */
+    const int64_t *strides;     /* [rank] values from one index of a side to the next, not negative; NULL: packed, the
+                                   last side fastest */
+    bool is_channels_last; /* a dense layer's weight whose columns follow rows, columns, channels of what it sees */
 } st_tensor;
 
 /* "64x3x7x7", or "one value". */
@@ -67,23 +75,60 @@ typedef struct st_pair {
 enum { ST_HEAD_PREFIX = 8, ST_HEAD_LONGEST = 100 * 1000 * 1000 };
 #define ST_HEAD_METADATA "__metadata__"
 
+/* ---- formats ---- */
+
+typedef struct st_weights st_weights;
+
+enum { ST_FORMAT_PROBE = 512 }; /* first bytes of a file that a probe sees */
+
+/* A format: one constant says everything about it. */
+typedef struct st_format {
+    const char *name;   /* "safetensors", "PyTorch zip": in `strata weights` and in messages */
+    const char *ending; /* ".safetensors": what names it when it is written; NULL: it is not written */
+    /* By content, never by name. `first` are the first bytes of the file, length < ST_FORMAT_PROBE only where the file
+     * ends; may read more of the file. Cheap, and true for a damaged file too where its kind is plain. */
+    bool (*probe)(const st_file *file, const unsigned char *first, size_t length);
+    /* out->file is open, out->arena ready, the rest zero. Fills tensors and pairs, by_name excepted, and checks every
+     * count against the bytes that are there. Whatever it needs beyond the arena it gives back, also on failure. A file
+     * that holds a model too adds the pair ST_PAIR_NET, its tensors called after the net's paths; where it says how
+     * pictures are prepared or what the classes are, ST_PAIR_PREPARATION and ST_PAIR_CLASSES. */
+    strata_status (*read)(st_weights *out, strata_error *err);
+    /* Writes `in`, whatever format it came from, whole or not at all (st_writer). graph: the net that the tensors
+     * belong to, in->pairs hold its text; NULL: not known. */
+    strata_status (*write)(const st_weights *in, const st_graph *graph, const char *path, strata_error *err);
+} st_format;
+
+extern const st_format *const st_format_table[];        /* ends with NULL; probed in this order */
+const st_format *st_format_probe(const char *path);     /* NULL: none, or not readable */
+const st_format *st_format_by_ending(const char *path); /* one that can be written; NULL: none */
+
+/* Metadata that a complete file has; train/checkpoint.c lists all. */
+#define ST_PAIR_NET "strata.net"                 /* a .net text, self-contained */
+#define ST_PAIR_CLASSES "strata.classes"         /* a JSON list of texts, may be empty */
+#define ST_PAIR_PREPARATION "strata.preparation" /* JSON */
+#define ST_PAIR_NOTE "note" /* what a reader wants said of a file, by `strata weights`: a line or more */
+
 /* ---- reading ---- */
 
 /* An open file. All it names lives until st_weights_close. */
-typedef struct st_weights {
+struct st_weights {
     st_file file;
     st_arena *arena;
-    const st_tensor *tensors; /* in the order of their bytes */
+    const st_format *format;
+    const st_tensor *tensors; /* in the order of the file */
     size_t tensor_count;
     const st_tensor **by_name; /* sorted */
     const st_pair *pairs;      /* metadata, in the order of the file */
     size_t pair_count;
-} st_weights;
+};
 
-/* Whether these first bytes of a file (16 are enough) are safetensors; says nothing of the rest. */
-bool st_weights_probe(const void *bytes, size_t length);
-/* Reads and checks the whole head; STRATA_FORMAT where it breaks a rule of safetensors.c. */
+/* Finds the format and reads all but the values; STRATA_FORMAT where a rule of the format is broken, or no format's
+ * probe knows the file. */
 strata_status st_weights_open(st_weights *out, const char *path, strata_error *err);
+/* Of tensors and pairs that are filled: sorts by_name; a name that is there twice is STRATA_FORMAT. What
+ * st_weights_open does last, and whoever makes a st_weights without a file (file.descriptor -1, all values in memory).
+ */
+strata_status st_weights_index(st_weights *weights, strata_error *err);
 const st_tensor *st_weights_find(const st_weights *weights, const char *name); /* NULL: none */
 const char *st_weights_metadata(const st_weights *weights, const char *name);  /* NULL: none */
 /* All values of a tensor, tensor->count of them: F32, F64, F16 or BF16 (else STRATA_UNSUPPORTED). */
@@ -95,12 +140,16 @@ strata_status st_weights_read_integers(const st_weights *weights, const st_tenso
  */
 strata_status st_weights_read_doubles(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
                                       double *out, strata_error *err);
+/* `count` values from value `first` on as they are stored: packed, little-endian, st_stored_size each. */
+strata_status st_weights_read_bytes(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
+                                    void *out, strata_error *err);
 void st_weights_close(st_weights *weights); /* twice does no harm */
 
-/* The rules of the head alone: `head` is the first head_length bytes of a file of file_length bytes named `file`. Fills
- * all of `out` but its file; everything is allocated from `arena`. What st_weights_open calls, and the fuzzer. */
-strata_status st_weights_parse(st_weights *out, st_arena *arena, const char *head, size_t head_length,
-                               uint64_t file_length, const char *file, strata_error *err);
+/* The rules of a safetensors head alone: `head` is the first head_length bytes of a file of file_length bytes named
+ * `file`. Fills tensors and pairs of `out`; everything is allocated from `arena`. What the reader calls, and the
+ * fuzzer. */
+strata_status st_safetensors_parse(st_weights *out, st_arena *arena, const char *head, size_t head_length,
+                                   uint64_t file_length, const char *file, strata_error *err);
 
 /* ---- writing ---- */
 
@@ -113,13 +162,16 @@ typedef struct st_weights_writer {
     size_t left;   /* its values still to come */
 } st_weights_writer;
 
-/* Writes the head. F32, I64 and U8 can be stored. */
+/* Writes the head. */
 strata_status st_weights_write_begin(st_weights_writer *out, const char *path, const st_tensor *tensors,
                                      size_t tensor_count, const st_pair *pairs, size_t pair_count, strata_error *err);
 /* The next `count` values in the order of `tensors`; a tensor may come in pieces, a call stays within one tensor. */
 strata_status st_weights_write(st_weights_writer *writer, const st_real *values, size_t count, strata_error *err);
 strata_status st_weights_write_integers(st_weights_writer *writer, const int64_t *values, size_t count,
                                         strata_error *err);
+/* As they are stored: little-endian, st_stored_size each. st_weights_write is for F32, st_weights_write_integers for
+ * I64 and U8. */
+strata_status st_weights_write_bytes(st_weights_writer *writer, const void *bytes, size_t count, strata_error *err);
 strata_status st_weights_write_commit(st_weights_writer *writer, strata_error *err); /* on failure it has cancelled */
 void st_weights_write_cancel(st_weights_writer *writer);
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/formats.h"
+#include "formats/table.h"
 
 enum { MOST_PAIRS = 1 << 16 };
 
@@ -140,32 +140,9 @@ static strata_status read_tensor(head *from, st_tensor *tensor, strata_error *er
     return check_extent(from, tensor, offsets, err);
 }
 
-/* Room for one more in a list of the arena: what is allocated follows what was read, never what a head claims. */
-static strata_status grow(void *list, size_t filled, size_t size, st_arena *arena, strata_error *err) {
-    void *before = NULL, *after = NULL;
-    size_t capacity = 0;
-    if (filled > 0 && (filled & (filled - 1)) != 0) {
-        return STRATA_OK; /* capacities are powers of two */
-    }
-    ST_FAIL_IF(!st_size_mul(filled, 2, &capacity), err, STRATA_MEMORY, "no memory for %zu entries", filled);
-    ST_TRY(st_arena_alloc(&after, arena, capacity > 0 ? capacity : 1, size, err));
-    memcpy(&before, list, sizeof before);
-    if (filled > 0) {
-        memcpy(after, before, filled * size);
-    }
-    memcpy(list, &after, sizeof after);
-    return STRATA_OK;
-}
-
-static int compare_pairs(const void *a, const void *b) {
-    const st_pair *const *one = a, *const *two = b;
-    return strcmp((*one)->name, (*two)->name);
-}
-
 static strata_status read_metadata(head *from, st_weights *out, strata_error *err) {
     size_t filled = 0;
     st_pair *pairs = NULL;
-    const st_pair **sorted = NULL;
     bool more = false;
     ST_TRY(st_json_enter(&from->json, '{', err));
     for (;;) {
@@ -182,27 +159,12 @@ static strata_status read_metadata(head *from, st_weights *out, strata_error *er
         if (filled == MOST_PAIRS) {
             return st_fail_file(err, STRATA_FORMAT, from->file, "metadata: more than %d entries", MOST_PAIRS);
         }
-        ST_TRY(grow(&pairs, filled, sizeof *pairs, from->arena, err));
+        ST_TRY(st_format_grow(&pairs, filled, sizeof *pairs, from->arena, err));
         pairs[filled++] = (st_pair){.name = key, .value = value};
-    }
-    ST_TRY(st_arena_alloc(&sorted, from->arena, filled, sizeof *sorted, err));
-    for (size_t i = 0; i < filled; i++) {
-        sorted[i] = &pairs[i];
-    }
-    qsort(sorted, filled, sizeof *sorted, compare_pairs);
-    for (size_t i = 1; i < filled; i++) {
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0) {
-            return st_fail_file(err, STRATA_FORMAT, from->file, "metadata '%s' is there twice", sorted[i]->name);
-        }
     }
     out->pairs = pairs;
     out->pair_count = filled;
     return STRATA_OK;
-}
-
-static int compare_names(const void *a, const void *b) {
-    const st_tensor *const *one = a, *const *two = b;
-    return strcmp((*one)->name, (*two)->name);
 }
 
 /* By place; empty tensors before the one whose first byte is theirs too. */
@@ -214,13 +176,12 @@ static int compare_places(const void *a, const void *b) {
     return (one->count > 0) - (two->count > 0);
 }
 
-/* No hole, no overlap, no tail; no name twice. */
+/* No hole, no overlap, no tail. */
 static strata_status check_all(const head *from, st_weights *out, st_tensor *tensors, strata_error *err) {
     uint64_t place = from->data_start;
     if (out->tensor_count > 0) {
         qsort(tensors, out->tensor_count, sizeof *tensors, compare_places);
     }
-    ST_TRY(st_arena_alloc(&out->by_name, from->arena, out->tensor_count, sizeof *out->by_name, err));
     for (size_t i = 0; i < out->tensor_count; i++) {
         const st_tensor *tensor = &tensors[i];
         if (tensor->offset != place) {
@@ -230,18 +191,11 @@ static strata_status check_all(const head *from, st_weights *out, st_tensor *ten
                 (unsigned long long)(place - from->data_start), tensor->offset > place ? "a hole" : "an overlap");
         }
         place += tensor->count * st_stored_size(tensor->stored); /* check_extent saw that it fits */
-        out->by_name[i] = tensor;
     }
     if (place != from->data_start + from->data_length) {
         return st_fail_file(err, STRATA_FORMAT, from->file,
                             "the data of the tensors ends at %llu, %llu bytes are there",
                             (unsigned long long)(place - from->data_start), (unsigned long long)from->data_length);
-    }
-    qsort(out->by_name, out->tensor_count, sizeof *out->by_name, compare_names);
-    for (size_t i = 1; i < out->tensor_count; i++) {
-        if (strcmp(out->by_name[i - 1]->name, out->by_name[i]->name) == 0) {
-            return st_fail_file(err, STRATA_FORMAT, from->file, "tensor '%s' is there twice", out->by_name[i]->name);
-        }
     }
     out->tensors = tensors;
     return STRATA_OK;
@@ -259,7 +213,7 @@ static strata_status parse_members(head *from, st_weights *out, strata_error *er
             break;
         }
         if (strcmp(key, ST_HEAD_METADATA) != 0) {
-            ST_TRY(grow(&tensors, filled, sizeof *tensors, from->arena, err));
+            ST_TRY(st_format_grow(&tensors, filled, sizeof *tensors, from->arena, err));
             tensors[filled] = (st_tensor){.name = key};
             ST_TRY(read_tensor(from, &tensors[filled], err));
             filled++;
@@ -295,10 +249,9 @@ static strata_status check_prefix(const unsigned char *bytes, size_t length, uin
     return STRATA_OK;
 }
 
-strata_status st_weights_parse(st_weights *out, st_arena *arena, const char *bytes, size_t length, uint64_t file_length,
-                               const char *file, strata_error *err) {
+strata_status st_safetensors_parse(st_weights *out, st_arena *arena, const char *bytes, size_t length,
+                                   uint64_t file_length, const char *file, strata_error *err) {
     uint64_t head_length = 0;
-    *out = (st_weights){.file.descriptor = -1};
     ST_TRY(check_prefix((const unsigned char *)bytes, length, file_length, file, &head_length, err));
     size_t end = ST_HEAD_PREFIX + (size_t)head_length; /* at most 100 MB and 8 */
     if (end > length || head_length < 2 || bytes[ST_HEAD_PREFIX] != '{') {
@@ -313,15 +266,15 @@ strata_status st_weights_parse(st_weights *out, st_arena *arena, const char *byt
     return parse_members(&from, out, err);
 }
 
-bool st_weights_probe(const void *bytes, size_t length) {
-    const unsigned char *first = bytes;
-    return length > ST_HEAD_PREFIX && st_stored_get(first, ST_HEAD_PREFIX) <= ST_HEAD_LONGEST &&
+static bool probe(const st_file *file, const unsigned char *first, size_t length) {
+    (void)file;
+    /* A head that is too long is refused by name; eight bytes of text are a number far above this. */
+    return length > ST_HEAD_PREFIX && st_stored_get(first, ST_HEAD_PREFIX) < (uint64_t)1 << 48 &&
            first[ST_HEAD_PREFIX] == '{';
 }
 
-/* ---- opening, finding, closing ---- */
-
-static strata_status open_in_arena(st_weights *out, const st_file *file, st_arena *arena, strata_error *err) {
+static strata_status read_file(st_weights *out, strata_error *err) {
+    const st_file *file = &out->file;
     unsigned char prefix[ST_HEAD_PREFIX] = {0};
     uint64_t head_length = 0;
     char *bytes = NULL;
@@ -329,56 +282,10 @@ static strata_status open_in_arena(st_weights *out, const st_file *file, st_aren
     ST_TRY(st_file_at(file, prefix, have, 0, err));
     ST_TRY(check_prefix(prefix, have, file->length, file->path, &head_length, err));
     size_t end = ST_HEAD_PREFIX + (size_t)head_length;
-    ST_TRY(st_arena_alloc(&bytes, arena, end, 1, err));
+    ST_TRY(st_arena_alloc(&bytes, out->arena, end, 1, err));
     ST_TRY(st_file_at(file, bytes, end, 0, err));
-    ST_TRY(st_weights_parse(out, arena, bytes, end, file->length, file->path, err));
-    return STRATA_OK;
+    return st_safetensors_parse(out, out->arena, bytes, end, file->length, file->path, err);
 }
 
-strata_status st_weights_open(st_weights *out, const char *path, strata_error *err) {
-    st_file file;
-    st_arena *arena = NULL;
-    *out = (st_weights){.file.descriptor = -1};
-    ST_TRY(st_file_open(&file, path, err));
-    strata_status status = st_arena_create(&arena, err);
-    if (status == STRATA_OK) {
-        status = open_in_arena(out, &file, arena, err);
-    }
-    if (status != STRATA_OK) {
-        st_error_file(err, path);
-        st_arena_free(arena);
-        st_file_close(&file);
-        *out = (st_weights){.file.descriptor = -1};
-        return status;
-    }
-    out->file = file;
-    out->arena = arena;
-    return STRATA_OK;
-}
-
-const st_tensor *st_weights_find(const st_weights *weights, const char *name) {
-    const st_tensor wanted = {.name = name}, *key = &wanted;
-    if (weights->tensor_count == 0) {
-        return NULL;
-    }
-    const st_tensor **found =
-        bsearch(&key, weights->by_name, weights->tensor_count, sizeof *weights->by_name, compare_names);
-    return found != NULL ? *found : NULL;
-}
-
-const char *st_weights_metadata(const st_weights *weights, const char *name) {
-    for (size_t i = 0; i < weights->pair_count; i++) {
-        if (strcmp(weights->pairs[i].name, name) == 0) {
-            return weights->pairs[i].value;
-        }
-    }
-    return NULL;
-}
-
-void st_weights_close(st_weights *weights) {
-    if (weights->arena != NULL) {
-        st_file_close(&weights->file);
-        st_arena_free(weights->arena);
-    }
-    *weights = (st_weights){.file.descriptor = -1};
-}
+const st_format st_format_safetensors = {
+    .name = "safetensors", .ending = ".safetensors", .probe = probe, .read = read_file, .write = st_safetensors_write};

@@ -77,12 +77,88 @@ static bool is_signed(st_stored stored) {
     return stored == ST_STORED_I64 || stored == ST_STORED_I32 || stored == ST_STORED_I16 || stored == ST_STORED_I8;
 }
 
+/* ---- the bytes of values, wherever they lie ---- */
+
+static bool is_packed(const st_tensor *tensor) {
+    int64_t step = 1;
+    for (int d = tensor->rank - 1; tensor->strides != NULL && d >= 0; d--) {
+        if (tensor->dims[d] != 1 && tensor->strides[d] != step) {
+            return false;
+        }
+        step *= tensor->dims[d];
+    }
+    return true;
+}
+
+/* Where value `index`, counted in the order of the sides, lies: in values from the first. */
+static uint64_t place_of(const st_tensor *tensor, size_t index) {
+    uint64_t place = 0;
+    for (int d = tensor->rank - 1; d >= 0; d--) {
+        size_t side = (size_t)tensor->dims[d];
+        place += (uint64_t)tensor->strides[d] * (index % side);
+        index /= side;
+    }
+    return place;
+}
+
+static strata_status read_run(const st_weights *weights, const st_tensor *tensor, uint64_t place, size_t bytes,
+                              void *out, strata_error *err) {
+    uint64_t at = place * st_stored_size(tensor->stored);
+    if (tensor->bytes != NULL) {
+        memcpy(out, tensor->bytes + at, bytes);
+        return STRATA_OK;
+    }
+    return st_file_at(&weights->file, out, bytes, tensor->offset + at, err);
+}
+
+/* At most PIECE_BYTES of a view with strides: from one read of all that lies between its first and its last value where
+ * these are near each other, else value by value. */
+static strata_status gather(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
+                            unsigned char *out, strata_error *err) {
+    enum { SPAN_BYTES = 256 << 10 };
+    size_t size = st_stored_size(tensor->stored);
+    uint64_t low = UINT64_MAX, high = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t place = place_of(tensor, first + i);
+        low = place < low ? place : low;
+        high = place > high ? place : high;
+    }
+    if (tensor->bytes == NULL && count > 0 && high - low < SPAN_BYTES / size) {
+        unsigned char span[SPAN_BYTES];
+        ST_TRY(read_run(weights, tensor, low, (size_t)(high - low + 1) * size, span, err));
+        for (size_t i = 0; i < count; i++) {
+            memcpy(out + i * size, span + (place_of(tensor, first + i) - low) * size, size);
+        }
+        return STRATA_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ST_TRY(read_run(weights, tensor, place_of(tensor, first + i), size, out + i * size, err));
+    }
+    return STRATA_OK;
+}
+
+strata_status st_weights_read_bytes(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
+                                    void *out, strata_error *err) {
+    size_t size = st_stored_size(tensor->stored), most = PIECE_BYTES / size;
+    ST_FAIL_IF(first > tensor->count || count > tensor->count - first, err, STRATA_INVALID,
+               "tensor '%s': values %zu to %zu of %zu", tensor->name, first, first + count, tensor->count);
+    if (is_packed(tensor)) {
+        return read_run(weights, tensor, first, count * size, out, err);
+    }
+    for (size_t done = 0; done < count;) {
+        size_t now = count - done < most ? count - done : most;
+        ST_TRY(gather(weights, tensor, first + done, now, (unsigned char *)out + done * size, err));
+        done += now;
+    }
+    return STRATA_OK;
+}
+
 /* The next piece of a tensor's bytes: values `done` to done + *count. */
 static strata_status read_piece(const st_weights *weights, const st_tensor *tensor, size_t done,
                                 unsigned char piece[PIECE_BYTES], size_t *count, strata_error *err) {
-    size_t size = st_stored_size(tensor->stored), most = PIECE_BYTES / size;
+    size_t most = PIECE_BYTES / st_stored_size(tensor->stored);
     *count = tensor->count - done < most ? tensor->count - done : most;
-    return st_file_at(&weights->file, piece, *count * size, tensor->offset + done * size, err);
+    return st_weights_read_bytes(weights, tensor, done, *count, piece, err);
 }
 
 strata_status st_weights_read(const st_weights *weights, const st_tensor *tensor, st_real *out, strata_error *err) {
@@ -142,7 +218,7 @@ strata_status st_weights_read_doubles(const st_weights *weights, const st_tensor
                "tensor '%s': values %zu to %zu of %zu", tensor->name, first, first + count, tensor->count);
     for (size_t done = 0; done < count;) {
         size_t now = count - done < most ? count - done : most;
-        ST_TRY(st_file_at(&weights->file, piece, now * size, tensor->offset + (first + done) * size, err));
+        ST_TRY(st_weights_read_bytes(weights, tensor, first + done, now, piece, err));
         for (size_t i = 0; i < now; i++) {
             out[done + i] = decode(tensor->stored, piece + i * size);
         }

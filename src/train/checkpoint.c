@@ -18,25 +18,13 @@
 
 #include "train/checkpoint.h"
 
-enum { PAIR_LIMIT = 10, HEAD_BYTES = 16 };
+enum { PAIR_LIMIT = 10 };
 
 const char *st_checkpoint_slot(st_optimizer optimizer, int which) {
     static const char *const names[2][2] = {{"momentum", ""}, {"first_moment", "second_moment"}};
     return which == ST_MODEL_VALUE || which == ST_MODEL_AVERAGE ? NULL
            : which == ST_MODEL_MOVING                           ? "value"
                                                                 : names[optimizer][which];
-}
-
-bool st_checkpoint_is(const char *path) {
-    st_file file;
-    unsigned char head[HEAD_BYTES];
-    if (st_file_open(&file, path, NULL) != STRATA_OK) {
-        return false;
-    }
-    size_t count = file.length < sizeof head ? (size_t)file.length : sizeof head;
-    bool is = st_file_at(&file, head, count, 0, NULL) == STRATA_OK && st_weights_probe(head, count);
-    st_file_close(&file);
-    return is;
 }
 
 /* ---- hashes ----------------------------------------------------------------------------------------------------- */

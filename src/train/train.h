@@ -215,7 +215,6 @@ typedef struct st_checkpoint_head {
 } st_checkpoint_head;
 strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, const char *path, strata_error *err);
 strata_status st_checkpoint_need_net(const st_checkpoint_head *head, const char *path, strata_error *err);
-bool st_checkpoint_is(const char *path);                          /* begins like a safetensors file */
 void st_checkpoint_hash(const strata_model *model, char out[65]); /* of the weights alone: strata_model_hash */
 
 #endif

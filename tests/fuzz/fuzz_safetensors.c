@@ -19,7 +19,7 @@ static int64_t integers[MOST_VALUES];
 static void read_values(const char *path) {
     st_weights weights;
     if (st_weights_open(&weights, path, NULL) != STRATA_OK) {
-        abort(); /* the same bytes were taken from memory */
+        return; /* a name that is there twice is found only here */
     }
     for (size_t i = 0; i < weights.tensor_count; i++) {
         const st_tensor *tensor = &weights.tensors[i];
@@ -41,13 +41,13 @@ static void read_values(const char *path) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
-    st_weights weights;
+    st_weights weights = {0};
     st_arena *arena = NULL;
     strata_error err = {0};
     if (st_arena_create(&arena, NULL) != STRATA_OK) {
         return 0;
     }
-    strata_status status = st_weights_parse(&weights, arena, (const char *)bytes, length, length, "fuzz", &err);
+    strata_status status = st_safetensors_parse(&weights, arena, (const char *)bytes, length, length, "fuzz", &err);
     if (status != STRATA_OK && (err.status != status || err.message[0] == '\0')) {
         abort();
     }
