@@ -166,7 +166,8 @@ FUZZ        := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 HEAVY           := test_parity test_residual test_zoo_train
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
-THREADED        := test_threads test_data test_augment test_train test_train_options
+THREADED        := test_threads test_data test_data_folder test_balance test_doctor test_augment test_evaluate test_finetune \
+                   test_train test_train_options
 PROGRAMS_tsan   := $(THREADED)
 PROGRAMS_arm64  := $(filter-out $(HEAVY),$(filter test_%,$(PROGRAMS_asan)))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
@@ -181,7 +182,7 @@ benches: $(BENCHES)
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(BUILD)/libstrata.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libstrata.a -lcmocka $(LIBS)
-$(BUILD)/tests/test_data_hdf5: LIBS += $(if $(HDF5_NAME),-l$(HDF5)) # it writes the files that it reads
+$(BUILD)/tests/test_data_hdf5 $(BUILD)/tests/test_keras: LIBS += $(if $(HDF5_NAME),-l$(HDF5)) # they write what they read
 $(BUILD)/tests/sweep_kernels: $(SWEEP_PARTS:%.c=$(OBJ)/%.o)
 $(BUILD)/tests/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(BUILD)/libstrata.a
 	@mkdir -p $(@D)
@@ -239,8 +240,9 @@ peers: ## install what make bench compares with: PyTorch, torchvision, ONNX Runt
 
 .PHONY: parity
 parity: ## logits and gradients of seven nets at full size beside PyTorch's; installs python3-torch and -torchvision
-	@$(SUBMAKE) -s BUILD=$(BUILD) all
+	@$(SUBMAKE) -s BUILD=$(BUILD) all $(BUILD)/tests/test_onnx_write
 	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' sh scripts/parity
+	@BUILD='$(BUILD)' sh scripts/parity-onnx
 
 .PHONY: drawings
 drawings: ## draw the networks of docs/networks.md and fill in its tables anew

@@ -157,6 +157,14 @@ STRATA_API size_t strata_net_knob_count(const strata_net *net);
 STRATA_API void strata_net_knob(const strata_net *net, size_t knob, strata_knob *out);
 /* The net as one self-contained text, includes and settings resolved; the caller frees it. */
 STRATA_API strata_status strata_net_text(char **out, const strata_net *net, strata_error *err);
+/* The same net with another preparation of its pictures in its input line. preprocess: a convention, "torchvision"
+ * (RGB, 0 to 1, minus mean, by deviation; shorter side to 8/7, the centre), "caffe" (BGR, 0 to 255, minus 104 117 123;
+ * resized to the input) or "unit" (0 to 1), or the keys of an input line themselves: "mean=[0.1307] std=[0.3081]".
+ * STRATA_INVALID, STRATA_SHAPE. */
+STRATA_API strata_status strata_net_preprocess(strata_net **out, const strata_net *net, const char *preprocess,
+                                               strata_error *err);
+/* Whether its input line says how pictures are prepared. */
+STRATA_API bool strata_net_is_prepared(const strata_net *net);
 STRATA_API void strata_net_free(strata_net *net);
 
 /* The tidy form of a .net text (`strata fmt`): same net, canonical layout, comments kept. `file` names it in errors. */
@@ -174,6 +182,89 @@ STRATA_API strata_status strata_help_layer(char **out, const char *name, strata_
 
 /* ---- 2. Run ----------------------------------------------------------------------------------------------------- */
 
+/* A file of weights, whoever wrote it: safetensors, PyTorch, ONNX, Keras, Caffe, darknet. The format is found by what
+ * the file holds. Nothing in it is run. */
+typedef struct strata_weights strata_weights;
+
+typedef struct strata_weights_info {
+    const char *format; /* "safetensors", "PyTorch zip"; all texts are lent */
+    size_t tensor_count;
+    int64_t numbers; /* in all tensors of real numbers */
+    uint64_t bytes;  /* of the file */
+    bool has_net, has_classes, has_preparation;
+    const char *preprocess; /* what strata_net_preprocess takes, of weights without a net; "" */
+    const char *note;       /* what the reader has to say; "" */
+} strata_weights_info;
+
+typedef struct strata_tensor_info {
+    const char *name;
+    const char *type; /* "F32", "BF16", "I64" */
+    int rank;
+    const int64_t *dims;
+    int64_t count;
+    bool is_real;
+} strata_tensor_info;
+
+typedef struct strata_tensor_range {
+    double least, most, mean; /* of the numbers that are finite */
+    size_t not_finite;
+} strata_tensor_range;
+
+/* Whether a file's content is of a format that strata reads weights from; says nothing of the rest of it. */
+STRATA_API bool strata_weights_probe(const char *path);
+STRATA_API strata_status strata_weights_open(strata_weights **out, const char *path, strata_error *err);
+STRATA_API void strata_weights_info_get(const strata_weights *weights, strata_weights_info *out);
+STRATA_API void strata_weights_tensor(const strata_weights *weights, size_t index, strata_tensor_info *out);
+/* Reads one tensor's values. */
+STRATA_API strata_status strata_weights_measure(strata_tensor_range *out, const strata_weights *weights, size_t index,
+                                                strata_error *err);
+/* The same tensors in another file, .safetensors or .pth by its ending, read again before it gets its name. preprocess:
+ * how their pictures were prepared, as strata_net_preprocess takes it, written into the file; NULL: as it is. Atomic.
+ */
+STRATA_API strata_status strata_weights_save(const strata_weights *weights, const char *preprocess, const char *path,
+                                             strata_error *err);
+STRATA_API void strata_weights_free(strata_weights *weights);
+
+typedef enum strata_fit_state {
+    STRATA_FIT_SAME,    /* name and shape */
+    STRATA_FIT_SHAPE,   /* the name alone */
+    STRATA_FIT_MISSING, /* the net wants it, the file has it not */
+    STRATA_FIT_EXTRA,   /* the file has it, the net knows it not */
+    STRATA_FIT_STATES
+} strata_fit_state;
+
+typedef struct strata_fit_row {
+    strata_fit_state state;
+    const char *wanted, *wanted_shape; /* NULL: STRATA_FIT_EXTRA */
+    const char *found, *found_shape;   /* NULL: STRATA_FIT_MISSING */
+} strata_fit_row;
+
+/* How tensors of other names are found. */
+typedef enum strata_fit_way {
+    STRATA_FIT_IN_A_ROW, /* the file's order is the net's */
+    STRATA_FIT_BY_KERAS, /* it is the order in which Keras lists the layers of such a net */
+    STRATA_FIT_BY_LAYERS /* layer by layer, the first that is left with the same shapes: weaker, since layers of equal
+                            shapes may be taken for each other */
+} strata_fit_way;
+
+/* Which tensors of a file a net takes (as in inference: without side heads of training), side by side. */
+typedef struct strata_fit {
+    strata_fit_row *rows; /* in the order of the net, then what the net does not know */
+    size_t row_count, counts[STRATA_FIT_STATES];
+    bool fits;              /* every tensor that the net wants is there, and no other */
+    bool fits_by_order;     /* else: names differ, but order and shapes agree (shapes but for sides of 1) ... */
+    strata_fit_way way;     /* ... in this way */
+    strata_fit_row *mapped; /* that mapping */
+    size_t mapped_count;
+    void *memory;
+} strata_fit;
+STRATA_API strata_status strata_weights_fit(strata_fit *out, const strata_weights *weights, const strata_net *net,
+                                            strata_error *err);
+STRATA_API void strata_fit_free(strata_fit *fit);
+/* Calls the file's tensors as the net does, by order and shape (strata_fit.mapped): a likely mapping, not a proven one.
+ * STRATA_FORMAT where there is none. Net and file stay as they are. */
+STRATA_API strata_status strata_weights_map(strata_weights *weights, const strata_net *net, strata_error *err);
+
 typedef struct strata_model strata_model; /* a net with weights and a plan for one batch size */
 
 typedef struct strata_build_options {
@@ -185,6 +276,7 @@ typedef struct strata_build_options {
     int64_t accumulate;    /* batches whose gradients make one step; 0: 1 */
     bool average;          /* with room for a moving average of the weights */
     bool blank;            /* nothing is drawn: the weights are zeros until strata_model_load gives them */
+    bool skip_self_test;   /* a checkpoint's own pictures are not asked when it is loaded (docs/formats.md) */
 } strata_build_options;
 
 typedef struct strata_memory {
@@ -214,13 +306,17 @@ STRATA_API strata_status strata_model_open(strata_model **out, strata_runtime *r
 /* Weights from a safetensors file into the model, by name and shape; every tensor must be there. Class names and the
  * preparation of pictures come with them where the file has them and the model has not. */
 STRATA_API strata_status strata_model_load(strata_model *model, const char *path, strata_error *err);
+/* The same from an open file, under the names that strata_weights_map gave. */
+STRATA_API strata_status strata_model_load_weights(strata_model *model, const strata_weights *weights,
+                                                   strata_error *err);
 /* The same for a net that is to learn other classes: the head, where its shape differs or the file's classes are not
  * these (NULL: not known), stays as it was drawn from the seed, and so do side heads of training. *replaced: the
  * tensors that stayed so, a line each; the caller frees it. STRATA_FORMAT where anything else is missing or differs. */
 STRATA_API strata_status strata_model_adapt(char **replaced, strata_model *model, const char *path,
                                             const char *const *classes, size_t class_count, strata_error *err);
-/* Atomic (see strata_file_write). */
-STRATA_API strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err);
+/* Atomic (see strata_file_write). With what the model says of a few drawn pictures, which are asked again when the file
+ * is loaded: STRATA_FORMAT then where an answer is another. */
+STRATA_API strata_status strata_model_save(strata_model *model, const char *path, strata_error *err);
 STRATA_API const strata_net *strata_model_net(const strata_model *model);
 /* SHA-256 over the weights and statistics: each tensor's bytes as the checkpoint holds them, in the order of the net.
  * 64 hexadecimal digits and a NUL. */
@@ -293,7 +389,9 @@ typedef struct strata_data_options {
     double hold_out; /* share of the training pictures to hold out as val where the data has none; stratified, from
                         the seed; 0: none */
     uint64_t seed;
-    size_t limit; /* the first so many training pictures only; 0: all */
+    size_t limit;  /* the first so many training pictures only; 0: all */
+    bool strict;   /* one picture that cannot be read is STRATA_FORMAT */
+    bool examines; /* as a doctor: opens whatever share of the pictures cannot be read, as long as one can */
 } strata_data_options;
 
 /* `path`: a folder or file, or a known name ("fashion-mnist", "mnist", "cifar-10", "cifar-100") where that data is
@@ -368,6 +466,7 @@ typedef struct strata_train_options {
     double label_smoothing; /* [0] */
     uint64_t seed;          /* order of the pictures, and what augmentation draws */
     const char *augment;    /* how pictures are changed at random: "crop=4,mirror" or a preset, "cifar"; NULL: not */
+    bool balance;           /* every class has the same number of places in an epoch, which is as long as without */
     int64_t accumulate;     /* batches of a step [1]; as the model was built */
     double clip;            /* the gradient's norm is at most this: a longer one is scaled down [0: not] */
     double ema;       /* decay of a moving average of the weights, which is evaluated instead of them [0: none]; it
@@ -480,7 +579,8 @@ typedef struct strata_rate_search {
     size_t count;
     bool diverged;    /* it ended because of the loss */
     size_t lowest;    /* the trial with the lowest smoothed loss */
-    double suggested; /* a tenth of that trial's rate; 0: the loss never fell */
+    double suggested; /* a third (sgd) or a tenth (adamw) of that trial's rate; 0: the loss never fell */
+    int divisor;      /* 3 or 10 */
 } strata_rate_search;
 /* Moves the weights: afterwards trainer and model are good for nothing else. `progress` may be NULL; freed with
  * strata_rate_search_free. */
@@ -647,6 +747,47 @@ STRATA_API size_t strata_sheet_count(const strata_sheet *sheet);
  * 64 megapixels. */
 STRATA_API strata_status strata_sheet_write(const strata_sheet *sheet, const char *path, strata_error *err);
 STRATA_API void strata_sheet_free(strata_sheet *sheet);
+
+/* Convert: a net with its weights as a file that other programs read. */
+typedef enum strata_proof {
+    STRATA_PROOF_NONE,     /* not asked for, or no weights */
+    STRATA_PROOF_NOISE,    /* by numbers drawn from the seed, in the place of prepared pictures */
+    STRATA_PROOF_PICTURES, /* by pictures of a data set, from the file to the answer */
+    STRATA_PROOF_COUNT
+} strata_proof;
+
+typedef struct strata_convert_options {
+    const strata_dataset *check; /* pictures to prove the file with: its test part, or what is there; NULL: noise */
+    size_t limit;                /* so many of them [256], spread over the part */
+    bool no_check;               /* the file is written and not looked at */
+    uint64_t seed;               /* of the noise */
+    const char *weights; /* of a .net: the file where its weights are already; NULL: they are written beside it */
+    bool preprocess;     /* the net's input line says how pictures are prepared, whatever the weights' file says */
+} strata_convert_options;
+
+typedef struct strata_conversion {
+    const char *format; /* "ONNX"; not to be freed */
+    uint64_t bytes;
+    size_t tensor_count;
+    char weights[256]; /* of a .net: the file that was written beside it; "" */
+    uint64_t weights_bytes;
+    strata_proof proof;
+    size_t pictures, changed; /* changed: answers, the class with the largest number */
+    double largest, relative; /* difference of a number before softmax; norm of all differences over the norm */
+    double limit;             /* of `relative` */
+} strata_conversion;
+
+/* Writes a net and its weights (NULL: a .net alone) in the format that the ending of `path` names: .safetensors, .onnx,
+ * .pth, .net (the text, self-contained, and its weights in a .safetensors of the same name beside it). Weights keep the
+ * type that they are stored in, but for ONNX, which has F32.
+ *
+ * The file proves itself: it is written under another name beside `path`, read again and asked the same as the
+ * original; only when the answers agree (ONNX: the norm of all differences is at most 1e-4 of the norm; else: every
+ * bit) does it get its name. STRATA_FORMAT where they do not, or where the weights do not fit the net: then nothing was
+ * written. */
+STRATA_API strata_status strata_convert(strata_conversion *out, strata_runtime *runtime, const strata_net *net,
+                                        const strata_weights *weights, const char *path,
+                                        const strata_convert_options *options, strata_error *err);
 
 /* ---- 4. Trace: one batch, for comparing with other programs ----------------------------------------------------- */
 

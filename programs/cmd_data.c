@@ -51,6 +51,21 @@ static int check_sheet(const arguments *a) {
     return output_check(a->sheet, inputs, 1);
 }
 
+/* What training would refuse, and --strict. Exit status. */
+static int judge_broken(const arguments *a, const strata_dataset *data, size_t count) {
+    size_t broken = strata_dataset_broken_count(data);
+    if (broken * 10 > count + broken) {
+        return fail("%s: %s of its %s pictures cannot be read, more than a tenth: training refuses",
+                    safe_text(a->common.items[0]).s, count_text((int64_t)broken).s,
+                    count_text((int64_t)(count + broken)).s);
+    }
+    if (broken > 0 && a->strict) {
+        return fail("%s: %s of its pictures cannot be read, and --strict refuses", safe_text(a->common.items[0]).s,
+                    count_text((int64_t)broken).s);
+    }
+    return DONE;
+}
+
 static int show(const arguments *a, const strata_dataset *data) {
     strata_error err;
     strata_checkup *checkup;
@@ -68,12 +83,8 @@ static int show(const arguments *a, const strata_dataset *data) {
     } else if (result == DONE) {
         doctor_print(&of, a->common.quiet);
     }
+    result = result == DONE ? judge_broken(a, data, checkup->count) : result;
     strata_checkup_free(checkup);
-    size_t broken = strata_dataset_broken_count(data);
-    if (result == DONE && a->strict && broken > 0) {
-        result = fail("%s: %s of its pictures cannot be read, and --strict refuses", safe_text(of.path).s,
-                      count_text((int64_t)broken).s);
-    }
     return result;
 }
 
@@ -81,7 +92,8 @@ static int run(void *all) {
     const arguments *a = all;
     strata_error err;
     strata_dataset *data;
-    strata_data_options options = {.hold_out = a->hold_out, .seed = (uint64_t)a->common.seed};
+    strata_data_options options = {
+        .hold_out = a->hold_out, .seed = (uint64_t)a->common.seed, .examines = a->augment == NULL};
     if (a->augment != NULL && a->sheet == NULL) {
         int status = refuse("--augment shows pictures: where to?");
         hint("name a file with --sheet: --sheet sheet.png");

@@ -33,10 +33,19 @@ static bool is_same_place(const char *a, const char *b) {
 /* What a run says of the data it learned from, where that is what is asked about. */
 static strata_data_options options_of(const evaluation *e, const subject *s, const char *path) {
     if (s->is_run && (path == NULL || is_same_place(path, s->plan.data))) {
-        return (strata_data_options){
-            .hold_out = s->plan.hold_out, .seed = (uint64_t)s->plan.seed, .limit = (size_t)s->plan.limit};
+        return (strata_data_options){.hold_out = s->plan.hold_out,
+                                     .seed = (uint64_t)s->plan.seed,
+                                     .limit = (size_t)s->plan.limit,
+                                     .strict = e->a->strict};
     }
-    return (strata_data_options){.seed = (uint64_t)e->a->common.seed};
+    return (strata_data_options){.seed = (uint64_t)e->a->common.seed, .strict = e->a->strict};
+}
+
+/* The first note of data with broken pictures is about them. */
+static void warn_of_broken(const strata_dataset *data) {
+    if (strata_dataset_broken_count(data) > 0) {
+        warn("%s", strata_dataset_note(data, 0));
+    }
 }
 
 static int open_data(evaluation *e, const subject *s) {
@@ -47,7 +56,11 @@ static int open_data(evaluation *e, const subject *s) {
     }
     e->data_options = options_of(e, s, e->a->data);
     e->data_path = take_copy(path, strlen(path));
-    return strata_dataset_open(&e->data, path, &e->data_options, &err) == STRATA_OK ? choose_part(e) : report(&err);
+    if (strata_dataset_open(&e->data, path, &e->data_options, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    warn_of_broken(e->data);
+    return choose_part(e);
 }
 
 /* The first model decides about the data; what another one learned from may be in a part that was held out for the
@@ -162,7 +175,13 @@ static int ask_model(evaluation *e, member *m, strata_model *model) {
 static int ask_member(evaluation *e, size_t index) {
     member *m = &e->members[index];
     subject s;
-    int status = subject_open(&s, m->what, e->a->weights, &e->a->common, e->a->batch, "evaluating");
+    subject_wish wish = {.weights = e->a->weights,
+                         .preprocess = e->a->preprocess,
+                         .skip_self_test = e->a->skip_self_test,
+                         .arguments = &e->a->common,
+                         .batch = e->a->batch,
+                         .doing = "evaluating"};
+    int status = subject_open(&s, m->what, &wish);
     if (status != DONE) {
         return status;
     }
@@ -362,6 +381,7 @@ static const option options[] = {
     {OPTION_TEXT, 0, "weights", "FILE", "weights for a network without any", offsetof(eval_arguments, weights), 0, 0},
     {OPTION_TEXT, 0, "classes", "FILE", "names for classes without: one a line", offsetof(eval_arguments, classes), 0,
      0},
+    {OPTION_FLAG, 0, "strict", NULL, "refuse where a picture cannot be read", offsetof(eval_arguments, strict), 0, 0},
     {OPTION_FLAG, 0, "skip-unknown", NULL, "leave out classes that the model does not know",
      offsetof(eval_arguments, skip_unknown), 0, 0},
     {OPTION_CHOICE, 0, "crops", "1|5|10", "windows of a picture to average (1)", offsetof(eval_arguments, crops), 0, 0},
@@ -376,7 +396,10 @@ static const option options[] = {
     {OPTION_COUNT, 0, "top", "N", "--json: so many classes of each picture (5)", offsetof(eval_arguments, top), 1, 1e6},
     {OPTION_COUNT, 0, "batch", "N", "pictures at once (64); no result depends on it", offsetof(eval_arguments, batch),
      1, 1e6},
-    {OPTION_LATER, 0, "preprocess", NULL, NULL, 0, 0, 0},
+    {OPTION_TEXT, 0, "preprocess", "P", "how pictures are prepared: torchvision, caffe, ...",
+     offsetof(eval_arguments, preprocess), 0, 0},
+    {OPTION_FLAG, 0, "no-self-test", NULL, "do not check the checkpoint's own test",
+     offsetof(eval_arguments, skip_self_test), 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
 

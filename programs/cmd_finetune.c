@@ -38,17 +38,34 @@ static double run_seconds(const run_plan *p, const strata_cost *cost) {
     return cost->features_seconds * (double)variants + cost->epoch_seconds * (double)p->epochs;
 }
 
+/* The weights that the run begins with. */
+static strata_status adapt(char **replaced, const training *t, strata_error *err) {
+    size_t count = strata_dataset_class_count(t->data);
+    const char **names = take(NULL, (count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = strata_dataset_class(t->data, i);
+    }
+    strata_status status = strata_model_adapt(replaced, t->model, t->plan->weights, names, count, err);
+    free(names);
+    return status;
+}
+
 /* A trainer of this regime, timed on the first pictures, and gone again. */
 static int measure_regime(strata_cost *cost, training *t, run_plan *p, const char *regime) {
     strata_error err;
     strata_build_options build;
     strata_train_options options;
+    char *replaced = NULL;
     int64_t thaw = p->thaw;
     p->train = regime;
     p->thaw = 0;
     build = train_build_options(p);
     options = train_options(p);
     strata_status status = strata_model_build(&t->model, t->runtime, t->net, &build, &err);
+    if (status == STRATA_OK && regime == regimes[0]) { /* weights of another net are no reason to measure */
+        status = adapt(&replaced, t, &err);
+        strata_text_free(replaced);
+    }
     if (status == STRATA_OK) {
         status = strata_trainer_create(&t->trainer, t->model, t->data, &options, &err);
     }
@@ -152,14 +169,7 @@ static void print_replaced(char *replaced) {
 int finetune_load(const training *t) {
     strata_error err;
     char *replaced;
-    size_t count = strata_dataset_class_count(t->data);
-    const char **names = take(NULL, (count + 1) * sizeof *names);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = strata_dataset_class(t->data, i);
-    }
-    strata_status status = strata_model_adapt(&replaced, t->model, t->plan->weights, names, count, &err);
-    free(names);
-    if (status != STRATA_OK) {
+    if (adapt(&replaced, t, &err) != STRATA_OK) {
         return report(&err);
     }
     print_replaced(replaced);
@@ -212,7 +222,8 @@ static int fit_net(training *t, train_arguments *a) {
     run_plan *p = &a->plan;
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
-    strata_data_options data = {.hold_out = p->hold_out, .seed = (uint64_t)a->common.seed, .limit = (size_t)p->limit};
+    p->seed = a->common.seed;
+    strata_data_options data = train_data_options(p);
     if (strata_runtime_create(&t->runtime, &runtime, &err) != STRATA_OK ||
         strata_net_load(&t->net, a->common.items[0], a->common.settings.bytes, &err) != STRATA_OK ||
         strata_dataset_open(&t->data, p->data, &data, &err) != STRATA_OK) {
@@ -272,7 +283,6 @@ static int begin(train_arguments *a) {
     }
     if (status == DONE && strcmp(p->train, "auto") == 0) {
         p->train = NULL;
-        p->seed = a->common.seed;
         status = choose_regime(&t, p);
     }
     strata_dataset_free(t.data);
@@ -339,7 +349,11 @@ static const option options[] = {
     {OPTION_CHOICE, 0, "schedule", "constant|step|cosine|onecycle", "of the learning rate (onecycle)", PLAN(schedule),
      0, 0},
     {OPTION_NUMBER, 0, "label-smoothing", "S", "(0)", PLAN(label_smoothing), 0, 0.999999},
+    {OPTION_NUMBER, 0, "clip", "NORM", "longer gradients are cut to this norm: 1", PLAN(clip), 1e-12, 1e12},
+    {OPTION_COUNT, 0, "patience", "N", "end when val is no better for N epochs", PLAN(patience), 1, 1e6},
     {OPTION_TEXT, 0, "augment", "A", "change pictures at random: imagenet; crop=4,mirror", PLAN(augment), 0, 0},
+    {OPTION_FLAG, 0, "balance", NULL, "all classes equally often, however uneven they are", PLAN(balance), 0, 0},
+    {OPTION_FLAG, 0, "strict", NULL, "no start where a picture cannot be read", PLAN(strict), 0, 0},
     {OPTION_SHARE, 0, "val", "SHARE|none", "held out where the data has no val part (0.1)", PLAN(hold_out), 0, 1},
     {OPTION_COUNT, 0, "limit", "N", "only the first N training pictures", PLAN(limit), 1, 9e15},
     {OPTION_TEXT, 0, "out", "RUN", "the run's folder (runs/NET-1, -2, ...)", offsetof(train_arguments, out), 0, 0},

@@ -10,9 +10,9 @@
 
 typedef struct arguments {
     common common;
-    const char *weights, *classes, *crops;
+    const char *weights, *classes, *crops, *preprocess;
     int64_t top;
-    bool flip;
+    bool flip, skip_self_test;
 } arguments;
 
 /* ---- which pictures --------------------------------------------------------------------------------------------- */
@@ -261,7 +261,13 @@ static int run(void *all) {
     int64_t crops = atoi(a->crops), views = crops * (a->flip && crops < 10 ? 2 : 1);
     int64_t batch = (int64_t)files.count * views < MOST_BATCH ? (int64_t)files.count * views : MOST_BATCH;
     if (files.count > 0) {
-        opened = subject_open(&w.subject, a->common.items[0], a->weights, &a->common, batch, "running");
+        subject_wish wish = {.weights = a->weights,
+                             .preprocess = a->preprocess,
+                             .skip_self_test = a->skip_self_test,
+                             .arguments = &a->common,
+                             .batch = batch,
+                             .doing = "running"};
+        opened = subject_open(&w.subject, a->common.items[0], &wish);
         if (opened == DONE) {
             opened = class_names_give(w.subject.model, a->classes);
         }
@@ -283,7 +289,10 @@ static const option options[] = {
     {OPTION_TEXT, 0, "classes", "FILE", "names for classes without: one a line", offsetof(arguments, classes), 0, 0},
     {OPTION_CHOICE, 0, "crops", "1|5|10", "windows of a picture to average (1)", offsetof(arguments, crops), 0, 0},
     {OPTION_FLAG, 0, "flip", NULL, "average with the mirror image", offsetof(arguments, flip), 0, 0},
-    {OPTION_LATER, 0, "preprocess", NULL, NULL, 0, 0, 0},
+    {OPTION_TEXT, 0, "preprocess", "P", "how pictures are prepared: torchvision, caffe, ...",
+     offsetof(arguments, preprocess), 0, 0},
+    {OPTION_FLAG, 0, "no-self-test", NULL, "do not check the checkpoint's own test",
+     offsetof(arguments, skip_self_test), 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
 

@@ -94,6 +94,7 @@ strata_train_options train_options(const run_plan *p) {
         .label_smoothing = p->label_smoothing,
         .seed = (uint64_t)p->seed,
         .augment = p->augment,
+        .balance = p->balance,
         .accumulate = p->accumulate,
         .clip = p->clip,
         .ema = p->ema,
@@ -105,6 +106,11 @@ strata_train_options train_options(const run_plan *p) {
         .features = p->train != NULL ? features_folder(features) : NULL,
         .features_memory = features_memory(),
     };
+}
+
+strata_data_options train_data_options(const run_plan *p) {
+    return (strata_data_options){
+        .hold_out = p->hold_out, .seed = (uint64_t)p->seed, .limit = (size_t)p->limit, .strict = p->strict};
 }
 
 strata_build_options train_build_options(const run_plan *p) {
@@ -135,7 +141,8 @@ static void print_data(const training *t) {
         text_add(&line, ", %s test", count_text((int64_t)strata_dataset_count(d, STRATA_TEST)).s);
     }
     text_add(&line, "; %s", have.height > 0 ? shape_text(have, false).s : "pictures of several sizes");
-    text_add(&line, ", %s classes", count_text((int64_t)strata_dataset_class_count(d)).s);
+    size_t classes = strata_dataset_class_count(d);
+    text_add(&line, ", %s class%s", count_text((int64_t)classes).s, classes == 1 ? "" : "es");
     print_fact("data", "%s", line.bytes);
     text_free(&line);
     for (size_t i = 0; i < strata_dataset_note_count(d); i++) {
@@ -172,6 +179,9 @@ static void print_plan(const training *t) {
     }
     if (p->augment != NULL) {
         text_add(&line, ", augment %s", p->augment);
+    }
+    if (p->balance) {
+        text_add(&line, ", classes balanced");
     }
     if (p->clip > 0) {
         text_add(&line, ", gradients clipped to %s", number_text(p->clip).s);
@@ -217,7 +227,7 @@ static void print_memory(const training *t) {
 static int prepare(training *t, run_plan *plan, const char *net, const common *c, const char *checkpoint) {
     strata_error err;
     strata_options runtime = runtime_options(c);
-    strata_data_options data = {.hold_out = plan->hold_out, .seed = (uint64_t)plan->seed, .limit = (size_t)plan->limit};
+    strata_data_options data = train_data_options(plan);
     strata_build_options build = train_build_options(plan);
     if (strata_runtime_create(&t->runtime, &runtime, &err) != STRATA_OK ||
         strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK ||
@@ -254,8 +264,9 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     if (status != DONE) {
         return status;
     }
-    if ((plan->train == NULL && plan->weights != NULL && !is_begun &&
-         strata_model_load(t->model, plan->weights, &err) != STRATA_OK) ||
+    /* A run that began with weights prepares pictures as they say, and its checkpoint says the same. */
+    const char *begins = is_begun ? checkpoint : plan->train == NULL ? plan->weights : NULL;
+    if ((plan->weights != NULL && begins != NULL && strata_model_load(t->model, begins, &err) != STRATA_OK) ||
         strata_trainer_create(&t->trainer, t->model, t->data, &options, &err) != STRATA_OK ||
         (is_begun && strata_trainer_resume(t->trainer, checkpoint, &err) != STRATA_OK)) {
         return report(&err);
@@ -525,6 +536,8 @@ static const option options[] = {
     {OPTION_NUMBER, 0, "ema", "DECAY", "average the weights; the average is saved: 0.999", PLAN(ema), 0.1, 0.9999999},
     {OPTION_COUNT, 0, "patience", "N", "end when val is no better for N epochs", PLAN(patience), 1, 1e6},
     {OPTION_TEXT, 0, "augment", "A", "change pictures at random: cifar; crop=4,mirror", PLAN(augment), 0, 0},
+    {OPTION_FLAG, 0, "balance", NULL, "all classes equally often, however uneven they are", PLAN(balance), 0, 0},
+    {OPTION_FLAG, 0, "strict", NULL, "no start where a picture cannot be read", PLAN(strict), 0, 0},
     {OPTION_SHARE, 0, "val", "SHARE|none", "held out where the data has no val part (0.1)", PLAN(hold_out), 0, 1},
     {OPTION_FLAG, 0, "test-each-epoch", NULL, "test error in curve and log; chooses nothing", PLAN(test_each_epoch), 0,
      0},

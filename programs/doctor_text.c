@@ -70,12 +70,14 @@ static label size_text(strata_shape shape) {
 static void print_head(const patient *of) {
     const strata_checkup *found = of->checkup;
     strata_shape shape = strata_dataset_shape(of->data);
-    printf("%s   %s: %s pictures", safe_text(strata_dataset_name(of->data)).s,
-           safe_text(strata_dataset_kind(of->data)).s, count_text((int64_t)found->count).s);
+    printf("%s   %s: %s picture%s", safe_text(strata_dataset_name(of->data)).s,
+           safe_text(strata_dataset_kind(of->data)).s, count_text((int64_t)found->count).s,
+           found->count == 1 ? "" : "s");
     if (shape.height > 0) {
         printf(" of %s", shape_text(shape, false).s);
     }
-    printf(", %s classes", count_text((int64_t)strata_dataset_class_count(of->data)).s);
+    size_t classes = strata_dataset_class_count(of->data);
+    printf(", %s class%s", count_text((int64_t)classes).s, classes == 1 ? "" : "es");
     if (found->bytes > 0) {
         printf(", %s", bytes_text(found->bytes).s);
     }

@@ -7,9 +7,9 @@
 
 typedef struct eval_arguments {
     common common;
-    const char *data, *weights, *part, *classes, *crops, *drawing, *mistakes;
+    const char *data, *weights, *part, *classes, *crops, *drawing, *mistakes, *preprocess;
     int64_t batch, top;
-    bool flip, skip_unknown, compare, matrix;
+    bool flip, skip_unknown, compare, matrix, strict, skip_self_test;
 } eval_arguments;
 
 /* One of the models that were asked. */

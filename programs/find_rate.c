@@ -75,8 +75,8 @@ static void print_found(const training *t, const train_arguments *a, const strat
                         const char *folder, const char *path) {
     const strata_rate_trial *lowest = &found->trials[found->lowest], *last = &found->trials[found->count - 1];
     if (rate > 0) {
-        printf("learning rate %s: a tenth of %.2g, where the smoothed loss was lowest (%.3f)\n", number_text(rate).s,
-               lowest->rate, lowest->smooth);
+        printf("learning rate %s: a %s of %.2g, where the smoothed loss was lowest (%.3f)\n", number_text(rate).s,
+               found->divisor == 3 ? "third" : "tenth", lowest->rate, lowest->smooth);
     } else {
         printf("no learning rate: the loss never fell below %.3f, where it began\n", lowest->smooth);
     }

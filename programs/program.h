@@ -170,7 +170,8 @@ typedef struct command {
 } command;
 
 extern const command command_describe, command_train, command_finetune, command_eval, command_predict, command_bench,
-    command_data, command_compare, command_trace, command_diff, command_fmt, command_help;
+    command_data, command_compare, command_trace, command_diff, command_fmt, command_help, command_weights,
+    command_convert;
 extern const command *const command_table[]; /* ends with NULL */
 
 /* Parses and runs: exit status. `argv` without the command's own name. */
@@ -215,7 +216,7 @@ typedef struct run_plan {
     double clip, ema;             /* 0: not */
     int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
     double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
-    bool nesterov, test_each_epoch;
+    bool nesterov, test_each_epoch, balance, strict;
     char *file;
 } run_plan;
 
@@ -341,10 +342,18 @@ int net_open(strata_net **out, const char *what, const common *arguments);
 /* The file with the weights that `what` brings along: a run's best, or a checkpoint itself; NULL: none. The caller
  * frees it. */
 char *weights_of(const char *what);
-/* `what`: a run folder (its best weights), a checkpoint, or a net with `weights`. 0, or the exit status after saying
- * why. `doing` is for the refusal of what will not fit. */
-int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
-                 const char *doing);
+/* How a model is asked for. */
+typedef struct subject_wish {
+    const char *weights;    /* a file, for a net without; NULL: none */
+    const char *preprocess; /* for weights that do not say how their pictures were prepared; NULL: not given */
+    bool skip_self_test;
+    const common *arguments;
+    int64_t batch;
+    const char *doing; /* "evaluating": for the refusal of what will not fit */
+} subject_wish;
+/* `what`: a run folder (its best weights), a file of weights that holds its net, or a net. 0, or the exit status after
+ * saying why. */
+int subject_open(subject *out, const char *what, const subject_wish *wish);
 void subject_close(subject *s);
 /* Refuses an output that is one of the files that the command reads (NULL: none), or that a run folder keeps. */
 int output_check(const char *output, const char *const *inputs, size_t count);
@@ -404,6 +413,7 @@ strata_train_options train_options(const run_plan *plan);
 /* find_rate.c: a search for a learning rate with the trainer, in place of a run; exit status. */
 int find_rate(training *t, const train_arguments *a);
 strata_build_options train_build_options(const run_plan *plan);
+strata_data_options train_data_options(const run_plan *plan);
 /* cmd_finetune.c: weights from plan->weights, but for the head. Exit status. */
 int finetune_load(const training *t);
 /* What is trained and what it costs, measured where this run begins. Exit status. */

@@ -253,6 +253,8 @@ static const struct line {
     {"clip", LINE_NUMBER, offsetof(run_plan, clip), GIVEN},
     {"ema", LINE_NUMBER, offsetof(run_plan, ema), GIVEN},
     {"patience", LINE_COUNT, offsetof(run_plan, patience), GIVEN},
+    {"balance", LINE_FLAG, offsetof(run_plan, balance), GIVEN},
+    {"strict", LINE_FLAG, offsetof(run_plan, strict), GIVEN},
     {"train", LINE_TEXT, offsetof(run_plan, train), TUNING},
     {"body_rate", LINE_NUMBER, offsetof(run_plan, body_rate), TUNING},
     {"thaw", LINE_COUNT, offsetof(run_plan, thaw), TUNING},
@@ -286,6 +288,9 @@ static void unescape(char *value) {
 }
 
 static bool is_zero(const struct line *line, const char *field) {
+    if (line->kind == LINE_FLAG) {
+        return !*(const bool *)(const void *)field;
+    }
     return line->kind == LINE_COUNT ? *(const int64_t *)(const void *)field == 0
                                     : !(*(const double *)(const void *)field > 0);
 }

@@ -7,19 +7,9 @@
 #include "program.h"
 
 const command *const command_table[] = {
-    &command_describe,
-    &command_train,
-    &command_finetune,
-    &command_eval,
-    &command_predict,
-    &command_data,
-    &command_bench,
-    &command_compare,
-    &command_trace,
-    &command_diff,
-    &command_fmt,
-    &command_help,
-    NULL,
+    &command_describe, &command_train, &command_finetune, &command_eval,    &command_predict,
+    &command_data,     &command_bench, &command_compare,  &command_weights, &command_convert,
+    &command_trace,    &command_diff,  &command_fmt,      &command_help,    NULL,
 };
 
 const command *find_command(const char *name) {
@@ -51,7 +41,7 @@ static int refuse_command(const char *name) {
         hint("%s --help lists the commands", program_name());
         return status;
     }
-    static const char *const later[] = {"weights", "convert", "explain", "serve"};
+    static const char *const later[] = {"weights", "explain", "serve"};
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (strcmp(name, later[i]) == 0) {
             return refuse("the command '%s' is not in this version", name);

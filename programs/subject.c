@@ -5,18 +5,6 @@
 
 #include "program.h"
 
-/* By content: a safetensors file begins with a length of eight bytes, and a text holds no NUL. */
-static bool is_binary(const char *path) {
-    char head[8];
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return false;
-    }
-    size_t length = fread(head, 1, sizeof head, file);
-    fclose(file);
-    return memchr(head, '\0', length) != NULL;
-}
-
 int net_open(strata_net **out, const char *what, const common *arguments) {
     strata_error err;
     char *path = path_is_folder(what) ? path_join(what, "net.net") : take_copy(what, strlen(what));
@@ -32,68 +20,105 @@ int net_open(strata_net **out, const char *what, const common *arguments) {
 }
 
 char *weights_of(const char *what) {
-    return path_is_folder(what) ? path_join(what, "best.safetensors")
-           : is_binary(what)    ? take_copy(what, strlen(what))
-                                : NULL;
+    return path_is_folder(what)         ? path_join(what, "best.safetensors")
+           : strata_weights_probe(what) ? take_copy(what, strlen(what))
+                                        : NULL;
 }
 
-static int open_net(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
-                    const char *doing) {
+/* Nobody guesses how strangers prepared their pictures: a wrong guess costs accuracy in silence. */
+static int refuse_unprepared(const char *weights, const subject_wish *wish) {
+    text shown = {0};
+    int status = fail("%s does not say how its pictures were prepared", safe_text(weights).s);
+    if (!wish->arguments->quiet) {
+        fputs("  most PyTorch weights:   --preprocess torchvision   (RGB, 0..1, minus mean, by deviation;\n"
+              "                          shorter side to 8/7 of the input's, the centre)\n"
+              "  from Caffe:             --preprocess caffe         (BGR, 0..255, minus 104 117 123)\n"
+              "  plain 0..1:             --preprocess unit\n"
+              "  any other:              --preprocess \"mean=[0.1307] std=[0.3081]\"   (strata help input)\n",
+              stderr);
+        text_add_shell(&shown, weights);
+        fprintf(stderr,
+                "next:  %s convert %s OUT.safetensors --preprocess P     writes it into the file, once for all\n",
+                program_name(), shown.bytes);
+        text_free(&shown);
+    }
+    return status;
+}
+
+/* The net with the preparation that was asked for, or that weights without a net bring along. */
+static int prepare_net(strata_net **net, const strata_weights *weights, const char *path, const subject_wish *wish) {
+    strata_weights_info info;
     strata_error err;
-    strata_net *net;
-    if (strata_net_load(&net, what, arguments->settings.bytes, &err) != STRATA_OK) {
+    strata_net *prepared = NULL;
+    strata_weights_info_get(weights, &info);
+    if (wish->preprocess != NULL && info.has_preparation) {
+        int status =
+            refuse("%s says how its pictures were prepared: --preprocess would contradict it", safe_text(path).s);
+        hint("%s convert writes a file with another preparation", program_name());
+        return status;
+    }
+    const char *words = wish->preprocess != NULL                               ? wish->preprocess
+                        : strata_net_is_prepared(*net) || info.has_preparation ? ""
+                                                                               : info.preprocess;
+    if (words[0] == '\0') {
+        return strata_net_is_prepared(*net) || info.has_preparation ? DONE : refuse_unprepared(path, wish);
+    }
+    if (strata_net_preprocess(&prepared, *net, words, &err) != STRATA_OK) {
         return report(&err);
     }
-    strata_build_options build = {.batch = batch, .blank = true};
-    int status;
-    if (weights == NULL) {
-        status = refuse("%s is a network without weights: --weights FILE, or a run or a checkpoint in its place", what);
-    } else {
-        status = memory_check(doing, out->runtime, net, &build);
+    strata_net_free(*net);
+    *net = prepared;
+    return DONE;
+}
+
+static int build_model(subject *out, strata_net **net, const strata_weights *weights, const char *path,
+                       const subject_wish *wish) {
+    strata_error err;
+    int status = prepare_net(net, weights, path, wish);
+    strata_build_options build = {.batch = wish->batch, .blank = true, .skip_self_test = wish->skip_self_test};
+    if (status == DONE) {
+        status = memory_check(wish->doing, out->runtime, *net, &build);
     }
-    if (status == DONE && (strata_model_build(&out->model, out->runtime, net, &build, &err) != STRATA_OK ||
-                           strata_model_load(out->model, weights, &err) != STRATA_OK)) {
+    if (status == DONE && (strata_model_build(&out->model, out->runtime, *net, &build, &err) != STRATA_OK ||
+                           strata_model_load_weights(out->model, weights, &err) != STRATA_OK)) {
         status = report(&err);
     }
-    if (status == DONE && strata_model_preparation(out->model)[0] == '\0') {
-        status = fail("%s does not say how its pictures were prepared; a checkpoint of strata does", weights);
+    return status;
+}
+
+/* `path`: a net, or a file of weights that holds its net. */
+static int open_file(subject *out, const char *path, const subject_wish *wish) {
+    strata_error err;
+    strata_net *net = NULL;
+    strata_weights *weights = NULL;
+    bool is_model = strata_weights_probe(path);
+    const char *from = wish->weights != NULL ? wish->weights : is_model ? path : NULL;
+    if (is_model && wish->arguments->settings.length > 0) {
+        return refuse("--set changes a network; %s has one with weights that fit it", path);
     }
+    if (strata_net_load(&net, path, wish->arguments->settings.bytes, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    int status;
+    if (from == NULL) {
+        status = refuse("%s is a network without weights: --weights FILE, or a run or a checkpoint in its place", path);
+    } else {
+        status = strata_weights_open(&weights, from, &err) == STRATA_OK ? build_model(out, &net, weights, from, wish)
+                                                                        : report(&err);
+    }
+    strata_weights_free(weights);
     strata_net_free(net);
     return status;
 }
 
-static int open_checkpoint(subject *out, const char *path, const char *weights, const common *arguments, int64_t batch,
-                           const char *doing) {
-    strata_error err;
-    if (arguments->settings.length > 0) {
-        return refuse("--set changes a network; %s has one with weights that fit it", path);
-    }
-    strata_net *net;
-    if (strata_net_load(&net, path, NULL, &err) != STRATA_OK) {
-        return report(&err);
-    }
-    strata_build_options build = {.batch = batch};
-    int status = memory_check(doing, out->runtime, net, &build);
-    strata_net_free(net);
-    if (status != DONE) {
-        return status;
-    }
-    if (strata_model_open(&out->model, out->runtime, path, &build, &err) != STRATA_OK ||
-        (weights != NULL && strata_model_load(out->model, weights, &err) != STRATA_OK)) {
-        return report(&err);
-    }
-    return DONE;
-}
-
-static int open_run(subject *out, const char *folder, const char *weights, const common *arguments, int64_t batch,
-                    const char *doing) {
+static int open_run(subject *out, const char *folder, const subject_wish *wish) {
     strata_error err;
     if (run_plan_read(&out->plan, folder, &err) != STRATA_OK) {
         return report(&err);
     }
     out->is_run = true;
     char *best = path_join(folder, "best.safetensors");
-    int status = path_exists(best) ? open_checkpoint(out, best, weights, arguments, batch, doing)
+    int status = path_exists(best) ? open_file(out, best, wish)
                                    : fail("%s has no best.safetensors: its first epoch has not ended", folder);
     free(best);
     return status;
@@ -132,20 +157,15 @@ int output_check(const char *output, const char *const *inputs, size_t count) {
     return status;
 }
 
-int subject_open(subject *out, const char *what, const char *weights, const common *arguments, int64_t batch,
-                 const char *doing) {
+int subject_open(subject *out, const char *what, const subject_wish *wish) {
     *out = (subject){0};
     strata_error err;
-    strata_options options = runtime_options(arguments);
+    strata_options options = runtime_options(wish->arguments);
     int status;
     if (strata_runtime_create(&out->runtime, &options, &err) != STRATA_OK) {
         status = report(&err);
-    } else if (path_is_folder(what)) {
-        status = open_run(out, what, weights, arguments, batch, doing);
-    } else if (is_binary(what)) {
-        status = open_checkpoint(out, what, weights, arguments, batch, doing);
     } else {
-        status = open_net(out, what, weights, arguments, batch, doing);
+        status = path_is_folder(what) ? open_run(out, what, wish) : open_file(out, what, wish);
     }
     if (status != DONE) {
         subject_close(out);

@@ -79,8 +79,8 @@ class Case:
         peer.write_safetensors(self.batch, {"images": self.images.numpy(), "labels": self.labels.numpy()})
 
     def trace(self, mode, *more):
-        subprocess.run([self.strata, "trace", self.name, "--weights", self.weights, "--batch", self.batch, "--out",
-                        self.out, "--mode", mode, "--quiet", *more], check=True)
+        subprocess.run([self.strata, "trace", self.name, "--set", f"image={SIDE}", "--weights", self.weights,
+                        "--batch", self.batch, "--out", self.out, "--mode", mode, "--quiet", *more], check=True)
         return peer.read_safetensors(self.out)
 
     def rectifiers_and_values(self, mode):

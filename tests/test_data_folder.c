@@ -198,6 +198,94 @@ static void test_folder_leaves_out_what_is_broken(void **state) {
             "header promises 23");
 }
 
+static void test_folder_that_is_to_be_strict_or_examined(void **state) {
+    (void)state;
+    const strata_data_options strict = {.strict = true}, examines = {.examines = true};
+    strata_dataset *data = NULL;
+    strata_error err = {0};
+    put_many("train/a", 40);
+    data = open_folder(&strict);
+    strata_dataset_free(data);
+    put_deep("train/a/text.jpg", "hello, I am no picture", 22);
+    assert_int_equal(strata_dataset_open(&data, folder, &strict, &err), STRATA_FORMAT);
+    assert_non_null(strstr(err.message, "1 of its 41 pictures cannot be read: train/a/text.jpg: no picture"));
+    for (int i = 0; i < 20; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "train/b/%d.png", i);
+        put_deep(name, "x", 1);
+    }
+    assert_int_equal(strata_dataset_open(&data, folder, NULL, &err), STRATA_FORMAT);
+    data = open_folder(&examines);
+    assert_int_equal(strata_dataset_count(data, STRATA_TRAIN), 40);
+    assert_int_equal(strata_dataset_broken_count(data), 21);
+    strata_dataset_free(data);
+    /* Where nothing can be read there is nothing to look at. */
+    empty_tree(NULL);
+    put_deep("a/1.png", "x", 1);
+    assert_int_equal(strata_dataset_open(&data, folder, &examines, &err), STRATA_FORMAT);
+    assert_non_null(strstr(err.message, "cannot be read, such as a/1.png"));
+}
+
+static int refuse_x(const char *path, int flags, int mode) {
+    const char *name = strrchr(path, '/');
+    if (name != NULL && strcmp(name, "/x.pgm") == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return real_system.open(path, flags, mode);
+}
+
+/* What was not given the last time may be given the next: it is looked at again. */
+static void test_folder_looks_again_at_what_was_not_read(void **state) {
+    (void)state;
+    char cache[160];
+    const char *reason = NULL;
+    snprintf(cache, sizeof cache, "%s/.cache", folder);
+    setenv("XDG_CACHE_HOME", cache, 1);
+    put_many("a", 30);
+    put_picture("a/x.pgm", 7, false);
+    real_system = st_sys;
+    st_sys.open = refuse_x;
+    strata_dataset *data = open_folder(NULL);
+    st_sys = real_system;
+    assert_int_equal(strata_dataset_count(data, STRATA_TRAIN), 30);
+    assert_int_equal(strata_dataset_broken_count(data), 1);
+    assert_string_equal(strata_dataset_broken(data, 0, &reason), "a/x.pgm");
+    strata_dataset_free(data);
+    data = open_folder(NULL);
+    setenv("XDG_CACHE_HOME", "/proc/self/none", 1);
+    assert_int_equal(strata_dataset_count(data, STRATA_TRAIN), 31);
+    assert_int_equal(strata_dataset_broken_count(data), 0);
+    strata_dataset_free(data);
+}
+
+static void test_folder_says_that_one_class_is_too_few(void **state) {
+    (void)state;
+    put_many("train/a", 20);
+    strata_dataset *data = open_folder(NULL);
+    assert_string_equal(strata_dataset_note(data, 0), "there is one class only, and so nothing to tell apart");
+    strata_dataset_free(data);
+}
+
+static void test_folder_does_not_lose_a_part_that_is_closed(void **state) {
+    (void)state;
+    char path[128];
+    strata_error err = {0};
+    strata_dataset *data = NULL;
+    if (geteuid() == 0) {
+        print_message("skip: root may list every folder\n");
+        skip();
+    }
+    put_many("train/a", 4);
+    put_many("test/a", 4);
+    snprintf(path, sizeof path, "%s/test", folder);
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(strata_dataset_open(&data, folder, NULL, &err), STRATA_IO);
+    assert_int_equal(chmod(path, 0700), 0);
+    assert_string_equal(err.file, path);
+    assert_non_null(strstr(err.message, "cannot be listed: Permission denied"));
+}
+
 static void test_folder_leaves_out_what_cannot_be_opened(void **state) {
     (void)state;
     char path[128];
@@ -395,6 +483,10 @@ int main(void) {
         EACH(test_folder_spreads_grey_among_color),
         EACH(test_folder_takes_any_name),
         EACH(test_folder_leaves_out_what_is_broken),
+        EACH(test_folder_that_is_to_be_strict_or_examined),
+        EACH(test_folder_looks_again_at_what_was_not_read),
+        EACH(test_folder_says_that_one_class_is_too_few),
+        EACH(test_folder_does_not_lose_a_part_that_is_closed),
         EACH(test_folder_leaves_out_what_cannot_be_opened),
         EACH(test_folder_refuses_what_is_no_data_set),
         EACH(test_folder_takes_different_sizes),

@@ -426,7 +426,7 @@ static void test_squeezenet_names_photographs(void **state) {
     strata_net *net = NULL;
     strata_model *model = NULL;
     check(strata_runtime_create(&runtime, NULL, &err), &err);
-    check(strata_net_load(&net, "squeezenet1_1", "image=227", &err), &err);
+    check(strata_net_load(&net, "squeezenet1_1", NULL, &err), &err);
     check(strata_model_build(&model, runtime, net, &(strata_build_options){.batch = 10, .blank = true}, &err), &err);
     check(strata_model_load(model, weights, &err), &err);
     for (size_t i = 0; i < count; i++) {

@@ -59,6 +59,8 @@ typedef struct setup {
 
 typedef struct how {
     const char *text, *train, *optimizer, *augment, *features, *isa;
+    const char *freeze; /* of the whole net in training, where `train` is NULL */
+    double body_rate;
     int64_t epochs, thaw, variants;
     uint64_t memory;
     int threads;
@@ -67,8 +69,10 @@ typedef struct how {
 static setup make(how as) {
     setup s = {0};
     strata_error err = {0};
-    strata_build_options build = {.batch = BATCH, .optimizer = as.optimizer, .seed = 3};
-    strata_train_options train = {.epochs = as.epochs > 0 ? as.epochs : 2,
+    strata_build_options build = {
+        .batch = BATCH, .optimizer = as.optimizer, .seed = 3, .train = as.train == NULL, .freeze = as.freeze};
+    strata_train_options train = {.body_rate = as.body_rate,
+                                  .epochs = as.epochs > 0 ? as.epochs : 2,
                                   .optimizer = as.optimizer,
                                   .seed = 3,
                                   .weight_decay = 1e-4,
@@ -333,6 +337,22 @@ static void test_gradients_of_the_part_are_those_of_the_whole(void **state) {
     compare_gradients(FIRE, "second-half", "stem a b", 0);
     compare_gradients(RESIDUAL, "head", "stem bn0 layer1 aux down layer2", 1e-5);
     compare_gradients(RESIDUAL, "second-half", "stem bn0 layer1 aux", 1e-5);
+}
+
+/* At one rate, with its own batches: to the bit, with labels that are mixed too. */
+static void test_a_part_learns_as_in_the_whole(void **state) {
+    (void)state;
+    static const char *const augments[] = {"crop=2,mirror", "mixup=0.4", "cutmix=1"};
+    for (size_t i = 0; i < ST_COUNT_OF(augments); i++) {
+        char whole[65], part[65];
+        run_to_hash(whole, (how){.text = LANES, .augment = augments[i]});
+        run_to_hash(part, (how){.text = LANES, .train = "all", .augment = augments[i], .body_rate = 0.05});
+        assert_string_equal(part, whole);
+        /* No dropout before the head: what is fixed is as in inference. */
+        run_to_hash(whole, (how){.text = FIRE, .freeze = "stem a b c d", .augment = augments[i]});
+        run_to_hash(part, (how){.text = FIRE, .train = "head", .augment = augments[i], .variants = -1});
+        assert_string_equal(part, whole);
+    }
 }
 
 /* ---- what is fixed ---------------------------------------------------------------------------------------------- */
@@ -766,6 +786,7 @@ int main(void) {
         cmocka_unit_test(test_regimes_refuse_what_is_not_there),
         cmocka_unit_test(test_parts_infer_what_the_whole_infers),
         cmocka_unit_test(test_gradients_of_the_part_are_those_of_the_whole),
+        cmocka_unit_test(test_a_part_learns_as_in_the_whole),
         cmocka_unit_test(test_fixed_weights_and_statistics_keep_their_bits),
         cmocka_unit_test(test_features_kept_give_the_bits_of_those_computed),
         cmocka_unit_test(test_damaged_tables_are_made_again),

@@ -472,7 +472,8 @@ static void test_find_rate_ends_where_the_loss_leaves_the_ground(void **state) {
         assert_true(found->trials[i].rate > found->trials[i - 1].rate);
     }
     assert_true(found->suggested > 1e-4 && found->suggested < 1);
-    assert_true(fabs(10 * found->suggested / found->trials[found->lowest].rate - 1) < 1e-12);
+    assert_true(fabs(3 * found->suggested / found->trials[found->lowest].rate - 1) < 1e-12);
+    assert_int_equal(found->divisor, 3);
     unmake(&s);
     s = make(SMALL, (told){.batch = 12, .epochs = 10, .threads = 3});
     check(strata_trainer_find_rate(&again, s.trainer, NULL, NULL, NULL, &err), &err);
@@ -484,6 +485,11 @@ static void test_find_rate_ends_where_the_loss_leaves_the_ground(void **state) {
     assert_int_equal(strata_trainer_find_rate(&found, s.trainer, NULL, count_steps, &done, &err), STRATA_CANCELLED);
     assert_null(found);
     assert_int_equal(done, 30);
+    unmake(&s);
+    s = make(SMALL, (told){.batch = 12, .epochs = 10, .optimizer = "adamw"});
+    check(strata_trainer_find_rate(&found, s.trainer, NULL, NULL, NULL, &err), &err);
+    assert_true(fabs(10 * found->suggested / found->trials[found->lowest].rate - 1) < 1e-12);
+    strata_rate_search_free(found);
     strata_rate_options wrong = {.from = 1, .to = 0.5};
     assert_int_equal(strata_trainer_find_rate(&found, s.trainer, &wrong, NULL, NULL, &err), STRATA_INVALID);
     strata_rate_search_free(NULL);

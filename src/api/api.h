@@ -15,5 +15,20 @@ strata_status st_api_options(st_model_options *out, st_optimizer *optimizer, con
 /* A model of a copy of the net with `freeze` (may be NULL). */
 strata_status st_api_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net, const char *freeze,
                                  const st_model_options *options, st_optimizer optimizer, strata_error *err);
+/* Whether strata_net_preprocess could take these words, for some net. */
+strata_status st_api_preprocess_check(const char *words, strata_error *err);
+/* What an open file of weights is inside. */
+const st_weights *st_api_weights(const strata_weights *weights);
+
+/* Pictures that two models are asked about, to see whether they are the same. */
+typedef struct st_proof {
+    const strata_dataset *data; /* NULL: noise, as it stands behind the preparation */
+    strata_part part;
+    size_t count; /* pictures, spread over the part */
+    uint64_t seed;
+    bool probabilities; /* of the classes are what is compared, not the output: a softmax at the end may be gone */
+} st_proof;
+/* out[count][classes]: the numbers of the main output, or probabilities. */
+strata_status st_api_answers(float *out, strata_model *model, const st_proof *proof, strata_error *err);
 
 #endif

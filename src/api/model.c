@@ -118,7 +118,9 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
     st_optimizer optimizer;
     *out = NULL;
     ST_TRY(st_api_options(&core, &optimizer, options, err));
-    return st_api_model_build(out, runtime, net, freeze_of(options), &core, optimizer, err);
+    ST_TRY(st_api_model_build(out, runtime, net, freeze_of(options), &core, optimizer, err));
+    (*out)->skips_self_test = options != NULL && options->skip_self_test;
+    return STRATA_OK;
 }
 
 static strata_status take_head(strata_model *model, const st_checkpoint_head *head, strata_error *err) {
@@ -140,47 +142,6 @@ static strata_status take_head(strata_model *model, const st_checkpoint_head *he
     return STRATA_OK;
 }
 
-static strata_status open_with_head(strata_model **out, strata_runtime *runtime, const char *checkpoint,
-                                    const strata_build_options *options, const st_checkpoint_head *head,
-                                    strata_error *err) {
-    strata_net *net = NULL;
-    ST_TRY(st_api_net_from_text(&net, checkpoint, head->net_text, strlen(head->net_text), NULL, NULL, err));
-    strata_build_options blank = options != NULL ? *options : (strata_build_options){0};
-    blank.blank = true;
-    strata_status status = strata_model_build(out, runtime, net, &blank, err);
-    strata_net_free(net);
-    if (status != STRATA_OK) {
-        return status;
-    }
-    status = take_head(*out, head, err);
-    if (status == STRATA_OK) {
-        status = st_checkpoint_load(*out, NULL, NULL, checkpoint, err);
-    }
-    if (status != STRATA_OK) {
-        strata_model_free(*out);
-        *out = NULL;
-        st_error_file(err, checkpoint);
-    }
-    return status;
-}
-
-strata_status strata_model_open(strata_model **out, strata_runtime *runtime, const char *checkpoint,
-                                const strata_build_options *options, strata_error *err) {
-    st_arena *arena = NULL;
-    st_checkpoint_head head = {0};
-    *out = NULL;
-    ST_TRY(st_arena_create(&arena, err));
-    strata_status status = st_checkpoint_head_read(&head, arena, checkpoint, err);
-    if (status == STRATA_OK) {
-        status = st_checkpoint_need_net(&head, checkpoint, err);
-    }
-    if (status == STRATA_OK) {
-        status = open_with_head(out, runtime, checkpoint, options, &head, err);
-    }
-    st_arena_free(arena);
-    return status;
-}
-
 void strata_model_free(strata_model *model) {
     if (model != NULL) {
         st_model_free(model->core);
@@ -193,15 +154,15 @@ void strata_model_free(strata_model *model) {
 
 /* A stranger's file holds weights alone; one of ours also says how its pictures were prepared and what its classes are:
  * both are taken where the model does not know them. */
-static strata_status take_missing(strata_model *model, const char *path, strata_error *err) {
+static strata_status take_missing(strata_model *model, const st_weights *weights, strata_error *err) {
     st_arena *arena = NULL;
     st_checkpoint_head head = {0};
     if (model->has_preparation && model->classes != NULL) {
         return STRATA_OK;
     }
     ST_TRY(st_arena_create(&arena, err));
-    strata_status status = st_checkpoint_head_read(&head, arena, path, err);
-    if (status == STRATA_OK && head.net_text != NULL) {
+    strata_status status = st_checkpoint_head_take(&head, arena, weights, err);
+    if (status == STRATA_OK) {
         head.has_preparation = head.has_preparation && !model->has_preparation;
         head.class_count = model->classes == NULL ? head.class_count : 0;
         status = take_head(model, &head, err);
@@ -225,10 +186,56 @@ static strata_status describe_preparation(strata_model *model, strata_error *err
     return STRATA_OK;
 }
 
+static strata_status load_open(strata_model *model, const st_weights *weights, strata_error *err) {
+    bool is_whole = !model->has_preparation; /* then what the file says of pictures holds */
+    ST_TRY(st_checkpoint_load_open(model, weights, err));
+    ST_TRY(take_missing(model, weights, err));
+    ST_TRY(describe_preparation(model, err));
+    return is_whole && model->has_preparation && !model->skips_self_test ? st_self_test_check(model, weights, err)
+                                                                         : STRATA_OK;
+}
+
+strata_status strata_model_load_weights(strata_model *model, const strata_weights *weights, strata_error *err) {
+    return load_open(model, st_api_weights(weights), err);
+}
+
 strata_status strata_model_load(strata_model *model, const char *path, strata_error *err) {
-    ST_TRY(st_checkpoint_load(model, NULL, NULL, path, err));
-    ST_TRY(take_missing(model, path, err));
-    return describe_preparation(model, err);
+    st_weights weights;
+    ST_TRY(st_weights_open(&weights, path, err));
+    strata_status status = load_open(model, &weights, err);
+    st_weights_close(&weights);
+    return status;
+}
+
+/* The net of an open checkpoint, then all else that the file holds. */
+static strata_status open_weights(strata_model **out, strata_runtime *runtime, const st_weights *weights,
+                                  const strata_build_options *options, strata_error *err) {
+    st_checkpoint_head head = {0};
+    strata_net *net = NULL;
+    const char *path = weights->file.path;
+    ST_TRY(st_checkpoint_head_take(&head, weights->arena, weights, err));
+    ST_TRY(st_checkpoint_need_net(&head, path, err));
+    ST_TRY(st_api_net_from_text(&net, path, head.net_text, strlen(head.net_text), NULL, NULL, err));
+    strata_build_options blank = options != NULL ? *options : (strata_build_options){0};
+    blank.blank = true;
+    strata_status status = strata_model_build(out, runtime, net, &blank, err);
+    strata_net_free(net);
+    return status == STRATA_OK ? load_open(*out, weights, err) : status;
+}
+
+strata_status strata_model_open(strata_model **out, strata_runtime *runtime, const char *checkpoint,
+                                const strata_build_options *options, strata_error *err) {
+    st_weights weights;
+    *out = NULL;
+    ST_TRY(st_weights_open(&weights, checkpoint, err));
+    strata_status status = open_weights(out, runtime, &weights, options, err);
+    st_weights_close(&weights);
+    if (status != STRATA_OK) {
+        strata_model_free(*out);
+        *out = NULL;
+        st_error_file(err, checkpoint);
+    }
+    return status;
 }
 
 /* The head of another net's weights stays only where its classes are these. */
@@ -266,8 +273,17 @@ strata_status strata_model_adapt(char **replaced, strata_model *model, const cha
     return st_text_finish(replaced, &text, err);
 }
 
-strata_status strata_model_save(const strata_model *model, const char *path, strata_error *err) {
-    return st_checkpoint_save(model, NULL, NULL, path, err);
+strata_status strata_model_save(strata_model *model, const char *path, strata_error *err) {
+    st_text text = {0};
+    strata_status status = st_self_test_add(&text, model, err);
+    if (status == STRATA_OK && text.failed) {
+        status = st_fail(err, STRATA_MEMORY, "no memory for the answers of the self-test");
+    }
+    if (status == STRATA_OK) {
+        status = st_checkpoint_save(model, NULL, NULL, text.bytes, path, err);
+    }
+    st_text_free(&text);
+    return status;
 }
 
 const strata_net *strata_model_net(const strata_model *model) {

@@ -175,6 +175,9 @@ strata_status st_writer_begin(st_writer *out, const char *path, strata_error *er
 strata_status st_writer_add(st_writer *writer, const void *bytes, size_t count, strata_error *err);
 strata_status st_writer_commit(st_writer *writer, strata_error *err); /* on failure it has cancelled already */
 void st_writer_cancel(st_writer *writer);                             /* after a failure of add; twice does no harm */
+/* Gives a file that was committed under another name of the same folder this one: a reader sees the old file or the
+ * new. */
+strata_status st_file_move(const char *from, const char *to, strata_error *err);
 
 /* ---- SHA-256 (FIPS 180-4) ---- */
 
@@ -197,7 +200,9 @@ typedef enum st_stream {
     ST_STREAM_HOLD_OUT,
     ST_STREAM_TEST,
     ST_STREAM_AUGMENT,
-    ST_STREAM_MIX
+    ST_STREAM_MIX,
+    ST_STREAM_BALANCE,
+    ST_STREAM_SELF_TEST
 } st_stream;
 uint64_t st_rng_stream(st_stream purpose, uint64_t number);
 uint64_t st_rng_stream_name(st_stream purpose, const char *name);      /* number = hash of the name */

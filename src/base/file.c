@@ -335,6 +335,20 @@ void st_writer_cancel(st_writer *writer) {
     writer->buffer = NULL;
 }
 
+strata_status st_file_move(const char *from, const char *to, strata_error *err) {
+    ST_TRY(check_target(to, err));
+    int folder = open_folder(to); /* first, so that this cannot fail after the rename */
+    if (folder < 0) {
+        return fail_system(err, to, "open its folder", errno);
+    }
+    strata_status status = st_sys.rename(from, to) == 0 ? sync_folder(folder, to, err)
+                                                        : fail_system(err, to, "rename the new file to it", errno);
+    if (st_sys.close(folder) != 0 && errno != EINTR && status == STRATA_OK) {
+        status = fail_system(err, to, "close its folder", errno);
+    }
+    return status;
+}
+
 strata_status strata_file_write(const char *path, const void *bytes, size_t length, strata_error *err) {
     st_writer writer;
     ST_FAIL_IF(path == NULL || (bytes == NULL && length > 0), err, STRATA_INVALID, "no path or no bytes were given");

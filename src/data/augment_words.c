@@ -15,7 +15,8 @@ static st_draws draws_at(uint64_t seed, uint64_t stream, uint64_t index, int ste
 }
 
 st_draws st_draws_of(const st_augmentation *augmentation, size_t index, int step) {
-    return draws_at(augmentation->seed, st_rng_stream(ST_STREAM_AUGMENT, augmentation->epoch), index, step);
+    uint64_t number = augmentation->epoch ^ (uint64_t)augmentation->turn << 20;
+    return draws_at(augmentation->seed, st_rng_stream(ST_STREAM_AUGMENT, number), index, step);
 }
 
 st_draws st_draws_of_batch(const st_augmentation *augmentation, uint64_t batch_number, int step) {

@@ -39,6 +39,8 @@ struct st_batcher {
     bool stop;
     int busy;        /* workers with a claim */
     uint32_t *order; /* a copy; [pictures of the part] */
+    uint32_t *turns; /* [pictures of the part] of the order: how often the picture stood before */
+    uint32_t *seen;  /* [pictures of the part] what turns are counted with */
     bool has_order;
     st_augmentation augmentation; /* without steps: none */
     size_t count, first;
@@ -118,8 +120,10 @@ static strata_status fill(worker *with, size_t picture, strata_error *err) {
         ST_TRY(st_data_fitted(batcher->data, batcher->part, index, &batcher->geometry, &with->reader, pixels, err));
     } else {
         ST_TRY(st_data_stage(batcher->data, batcher->part, index, &batcher->geometry, &with->reader, err));
-        ST_TRY(st_augment_picture(&batcher->augmentation, index, &with->reader.stage, &batcher->geometry, &with->room,
-                                  pixels, err));
+        st_augmentation augmentation = batcher->augmentation;
+        augmentation.turn = batcher->has_order ? batcher->turns[batcher->first + picture] : 0;
+        ST_TRY(st_augment_picture(&augmentation, index, &with->reader.stage, &batcher->geometry, &with->room, pixels,
+                                  err));
     }
     to->labels[at] = st_data_label(batcher->data, batcher->part, index);
     return STRATA_OK;
@@ -229,8 +233,10 @@ static strata_status build(st_batcher *batcher, int threads, strata_error *err) 
     size_t bytes = 0, batch = batcher->batch;
     ST_FAIL_IF(!st_size_mul(batch, st_geometry_bytes(&batcher->geometry), &bytes), err, STRATA_MEMORY,
                "no memory for batches of %zu pictures", batch);
-    ST_TRY(st_arena_alloc(&batcher->order, batcher->arena, strata_dataset_count(batcher->data, batcher->part),
-                          sizeof *batcher->order, err));
+    size_t pictures = strata_dataset_count(batcher->data, batcher->part);
+    ST_TRY(st_arena_alloc(&batcher->order, batcher->arena, pictures, sizeof *batcher->order, err));
+    ST_TRY(st_arena_alloc(&batcher->turns, batcher->arena, pictures, sizeof *batcher->turns, err));
+    ST_TRY(st_arena_alloc(&batcher->seen, batcher->arena, pictures, sizeof *batcher->seen, err));
     for (size_t i = 0; i < ST_BATCHER_BUFFERS; i++) {
         buffer *made = &batcher->buffers[i];
         ST_TRY(st_arena_alloc(&made->pixels, batcher->arena, bytes, 1, err));
@@ -311,6 +317,15 @@ void st_batcher_steps(st_batcher *batcher, size_t step) {
     pthread_mutex_unlock(&batcher->lock);
 }
 
+/* With the lock. */
+static void take_order(st_batcher *batcher, const uint32_t *order, size_t count) {
+    memcpy(batcher->order, order, count * sizeof *order);
+    memset(batcher->seen, 0, strata_dataset_count(batcher->data, batcher->part) * sizeof *batcher->seen);
+    for (size_t i = 0; i < count; i++) {
+        batcher->turns[i] = batcher->seen[order[i]]++;
+    }
+}
+
 strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_t count, size_t first,
                                strata_error *err) {
     size_t most = strata_dataset_count(batcher->data, batcher->part);
@@ -319,7 +334,7 @@ strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_
     end_pass(batcher);
     batcher->has_order = order != NULL && count > 0;
     if (batcher->has_order) {
-        memcpy(batcher->order, order, count * sizeof *order);
+        take_order(batcher, order, count);
     }
     batcher->count = count;
     batcher->first = first;

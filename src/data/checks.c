@@ -229,7 +229,9 @@ void st_checks_save(const st_check *items, size_t count, const char *folder) {
     }
     add_title(&text);
     for (size_t i = 0; i < count; i++) {
-        add_line(&text, &items[i]);
+        if (!items[i].is_unread) {
+            add_line(&text, &items[i]);
+        }
     }
     if (!text.failed) {
         (void)strata_file_write(path, text.bytes, text.length, NULL);

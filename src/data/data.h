@@ -78,6 +78,7 @@ typedef struct st_data_found {
     bool is_numbered;        /* the classes have names, but their numbers are the files' too: class c is output c */
     const st_broken *broken; /* left out of the parts */
     size_t broken_count;
+    bool examines; /* said before: whatever share is broken, see strata_data_options */
 } st_data_found;
 
 typedef struct st_data_kind {
@@ -85,7 +86,8 @@ typedef struct st_data_kind {
     const char *expected; /* what a folder must hold, for the message when no kind takes it */
     /* Whether a file or folder is of this kind, found by looking; never an error. */
     bool (*probe)(const char *path);
-    /* Fills `out`, which is zeros. Parts that it has opened when it fails are closed by the caller. */
+    /* Fills `out`, which is zeros but for `examines`. Parts that it has opened when it fails are closed by the caller.
+     */
     strata_status (*open)(st_data_found *out, st_arena *arena, const char *path, strata_error *err);
 } st_data_kind;
 
@@ -163,6 +165,7 @@ typedef struct st_check {
     st_picture_about about;
     const char *reason; /* it cannot be read; NULL: it can */
     bool is_none;       /* no picture, and does not look like one */
+    bool is_unread;     /* the system did not give it, which says nothing of the next time: not kept */
 } st_check;
 typedef struct st_checks {
     st_check *items; /* by name */
@@ -372,6 +375,10 @@ strata_status st_data_statistics(const strata_dataset *data, const st_geometry *
                                  double deviation[4], strata_error *err);
 /* The order of the training pictures in an epoch (from 0). */
 void st_data_order(uint32_t *order, size_t count, uint64_t seed, uint64_t epoch);
+/* The same with as many places for every class that has pictures: see balance.c. */
+typedef struct st_balance st_balance;
+strata_status st_balance_create(st_balance **out, st_arena *arena, const strata_dataset *data, strata_error *err);
+void st_balance_order(st_balance *balance, uint32_t *order, uint64_t seed, uint64_t epoch);
 /* SHA-256 over the labels of the training and val pictures in their order: another data set, or another split, differs.
  */
 void st_data_fingerprint(const strata_dataset *data, char out[65]);
@@ -414,6 +421,7 @@ typedef struct st_augmentation {
     uint8_t fill[ST_DATA_MOST_CHANNELS]; /* a pixel outside of the picture: the mean, which preparation takes to 0 */
     double axes[ST_DATA_MOST_CHANNELS][ST_DATA_MOST_CHANNELS]; /* st_colour_axes, where st_augment_needs_axes */
     uint64_t seed, epoch;
+    uint32_t turn; /* of a picture that comes several times in an epoch: how often it was there before */
 } st_augmentation;
 bool st_augment_needs_axes(const st_augment *augment);
 /* Fills axes from the training pictures as evaluation sees them. */
@@ -454,8 +462,8 @@ enum { ST_BATCHER_BUFFERS = 3 };
 /* threads: 0: as many as may be used where pictures are encoded, else one. */
 strata_status st_batcher_create(st_batcher **out, const strata_dataset *data, strata_part part, size_t batch,
                                 const st_geometry *geometry, int threads, strata_error *err);
-/* Begins a pass over order[first .. count - 1]; NULL: first .. count - 1 themselves. `order` is copied. A pass that was
- * not read to its end is given up. */
+/* Begins a pass over order[first .. count - 1]; NULL: first .. count - 1 themselves. `order` is copied; a picture that
+ * it holds several times is augmented otherwise each time. A pass that was not read to its end is given up. */
 strata_status st_batcher_start(st_batcher *batcher, const uint32_t *order, size_t count, size_t first,
                                strata_error *err);
 /* In the passes that are started from now on a batch ends, full or not, after every `step` pictures. Ends the pass that

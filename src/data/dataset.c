@@ -87,6 +87,15 @@ static strata_status find_name(strata_dataset *data, const char *place, strata_e
 
 /* ---- classes ---- */
 
+/* " (FILE)" where pictures have files, else nothing. */
+static void add_file(char out[ST_DATA_NAME_BYTES + 4], const st_part_source *source, size_t index) {
+    char name[ST_DATA_NAME_BYTES] = "";
+    if (source->is_encoded) {
+        source->calls->name(source, index, name);
+    }
+    (void)snprintf(out, ST_DATA_NAME_BYTES + 4, name[0] != '\0' ? " (%s)" : "%s", name);
+}
+
 /* One more than the largest label, or the picture whose label is too far above the others. */
 static strata_status count_numbers(strata_dataset *data, const st_part_source *source, st_arena *scratch,
                                    strata_error *err) {
@@ -107,9 +116,11 @@ static strata_status count_numbers(strata_dataset *data, const st_part_source *s
             continue;
         }
         if (c > below + WIDEST_GAP) {
+            char file[ST_DATA_NAME_BYTES + 4];
+            add_file(file, source, first[c] - 1);
             return st_fail_file(err, STRATA_FORMAT, source->labels_path,
-                                "label %zu of picture %u is out of range: all smaller labels are at most %zu", c,
-                                first[c] - 1, below);
+                                "label %zu of picture %u%.120s is out of range: all smaller labels are at most %zu", c,
+                                first[c] - 1, file, below);
         }
         below = c;
     }
@@ -347,8 +358,11 @@ static strata_status note_broken(strata_dataset *data, strata_error *err) {
 /* Only where classes have names from the files: labels that are numbers say nothing about what should be there. */
 static strata_status take_notes(strata_dataset *data, strata_error *err) {
     static const char *const names[STRATA_PART_COUNT] = {"train", "val", "test"};
-    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 1, sizeof *data->notes, err));
+    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 2, sizeof *data->notes, err));
     ST_TRY(note_broken(data, err));
+    if (data->class_count == 1) {
+        data->notes[data->note_count++] = "there is one class only, and so nothing to tell apart";
+    }
     for (size_t p = 0; p < STRATA_PART_COUNT && data->found.classes != NULL; p++) {
         if (data->parts[p].count > 0) {
             ST_TRY(note_missing(data, &data->parts[p], names[p], err));
@@ -358,6 +372,19 @@ static strata_status take_notes(strata_dataset *data, strata_error *err) {
 }
 
 /* ---- opening and closing ---- */
+
+static strata_status refuse_broken(const strata_dataset *data, const strata_data_options *options, strata_error *err) {
+    size_t count = data->found.broken_count, all = count;
+    if (!options->strict || count == 0) {
+        return STRATA_OK;
+    }
+    for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
+        all += data->found.parts[p].count;
+    }
+    const st_broken *first = &data->found.broken[0];
+    return st_fail_file(err, STRATA_FORMAT, data->name, "%zu of its %zu pictures cannot be read%s %.120s: %.200s",
+                        count, all, count == 1 ? ":" : ", such as", first->name, first->reason);
+}
 
 static strata_status fail_no_kind(const char *place, strata_error *err) {
     char expected[400];
@@ -384,7 +411,9 @@ static strata_status open_place(strata_dataset *data, const char *path, const st
     if (kind == NULL) {
         return fail_no_kind(place, err);
     }
+    data->found.examines = options->examines;
     ST_TRY(kind->open(&data->found, data->arena, place, err));
+    ST_TRY(refuse_broken(data, options, err));
     data->kind = data->found.text;
     ST_TRY(st_stages_create(&data->stages, err));
     ST_TRY(settle_shape(data, err));

@@ -109,6 +109,7 @@ typedef struct looking {
     } * seats;                                           /* [threads] */
     char (*reasons)[sizeof((strata_error *)0)->message]; /* [count] where there is one; see note_reason */
     _Atomic size_t broken, none;
+    bool examines;             /* broken ones never end it */
     atomic_bool stop, is_news; /* something was decoded: worth keeping */
 } looking;
 
@@ -165,13 +166,14 @@ static void look(void *arg, int64_t item, int thread) {
         if (status != STRATA_OK) {
             memcpy(at->reasons[item], why.message, sizeof why.message);
             check->reason = at->reasons[item];
+            check->is_unread = status == STRATA_IO || status == STRATA_MISSING;
         }
     }
     if (check->is_none) {
         atomic_fetch_add(&at->none, 1);
     } else if (check->reason != NULL) {
         atomic_fetch_add(&at->broken, 1);
-        if (too_many_broken(at)) {
+        if (!at->examines && too_many_broken(at)) {
             atomic_store(&at->stop, true); /* a folder that is no data set is not read to its end */
         }
     }
@@ -210,7 +212,9 @@ static strata_status look_at_all(looking *at, st_arena *scratch, strata_error *e
     }
     st_pool_free(pool);
     ST_TRY(status);
-    return too_many_broken(at) ? fail_broken(at, err) : STRATA_OK;
+    size_t broken = atomic_load(&at->broken);
+    bool has_none = broken > 0 && broken + atomic_load(&at->none) == at->count;
+    return has_none || (!at->examines && too_many_broken(at)) ? fail_broken(at, err) : STRATA_OK;
 }
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
@@ -312,7 +316,7 @@ static strata_status open_with(st_data_found *out, looking *at, const st_listing
 
 strata_status st_files_open(st_data_found *out, st_arena *arena, const char *folder,
                             const st_listing listings[STRATA_PART_COUNT], strata_error *err) {
-    looking at = {.folder = folder, .arena = arena};
+    looking at = {.folder = folder, .arena = arena, .examines = out->examines};
     st_arena *scratch = NULL;
     ST_TRY(st_arena_create(&scratch, err));
     strata_status status = open_with(out, &at, listings, scratch, err);

@@ -87,7 +87,7 @@ static strata_status list_folder(list *out, st_arena *arena, const char *folder,
 
 static bool has_folders(const char *folder) {
     DIR *open = opendir(folder);
-    bool has = false;
+    bool has = open == NULL && errno == EACCES && st_data_is_folder(folder); /* said when it is listed */
     for (struct dirent *entry = NULL; open != NULL && !has && (entry = readdir(open)) != NULL;) {
         char path[PATH_MAX];
         has = entry->d_name[0] != '.' && join(path, folder, entry->d_name) && st_data_is_folder(path);
@@ -237,9 +237,10 @@ static strata_status list_all(opening *with, strata_error *err) {
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         char path[PATH_MAX];
         if (below[p] != NULL) {
+            bool is_whole = below[p][0] == '\0';
             ST_FAIL_IF(!join(path, with->folder, below[p]), err, STRATA_INVALID, "the path of %s is too long",
                        with->folder);
-            ST_TRY(list_folder(&classes[p], with->scratch, path, true, err));
+            ST_TRY(list_folder(&classes[p], with->scratch, is_whole ? with->folder : path, true, err));
         }
     }
     ST_TRY(unite(with, classes, err));

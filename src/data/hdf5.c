@@ -1,6 +1,6 @@
 /* HDF5 as a kind of data set: one file, or the files of a folder whose names say train, val or test. What lies in a
  * file is found by shape and name (hdf5_choose.c), or named: FILE.h5:PICTURES:LABELS. The bytes are read by libhdf5 in
- * a child process (hdf5_child.c); here come an unnamed temporary file with the pictures, and the labels. */
+ * a child process (formats/hdf5.h); here come an unnamed temporary file with the pictures, and the labels. */
 #include "data/hdf5.h"
 
 #include <dirent.h>
@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { MOST_FILES = 16, SIGNATURE_BYTES = 8 };
+enum { MOST_FILES = 16 };
 
 /* ---- what is one ---- */
 
@@ -20,21 +20,12 @@ static bool has_ending(const char *path) {
     return dot != NULL && (strcasecmp(dot, ".h5") == 0 || strcasecmp(dot, ".hdf5") == 0);
 }
 
-/* The signature stands at 0, 512, 1024, 2048 ...: what is before it belongs to others. */
 static bool has_signature(const char *path) {
-    static const unsigned char signature[SIGNATURE_BYTES] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
-    unsigned char bytes[SIGNATURE_BYTES];
     st_file file;
-    bool has = false;
     if (st_file_open(&file, path, NULL) != STRATA_OK) {
         return false;
     }
-    for (uint64_t at = 0; !has && at + SIGNATURE_BYTES <= file.length; at = at == 0 ? 512 : at * 2) {
-        if (st_file_at(&file, bytes, sizeof bytes, at, NULL) != STRATA_OK) {
-            break;
-        }
-        has = memcmp(bytes, signature, sizeof bytes) == 0;
-    }
+    bool has = st_hdf5_is_one(&file);
     st_file_close(&file);
     return has;
 }
@@ -221,11 +212,16 @@ static strata_status read_file(st_data_found *out, st_hdf5 *file, st_arena *aren
 static strata_status open_file(st_data_found *out, st_arena *arena, const char *path, const char *selection,
                                strata_error *err) {
     st_hdf5 file;
+    st_file lent;
     if (!has_signature(path)) {
         return st_fail_file(err, STRATA_FORMAT, path, "has no HDF5 signature (89 48 44 46 at byte 0, 512, 1024, ...)");
     }
-    ST_TRY(st_hdf5_open(&file, arena, path, err));
-    strata_status status = read_file(out, &file, arena, selection, err);
+    ST_TRY(st_file_open(&lent, path, err));
+    strata_status status = st_hdf5_open(&file, &lent, ST_HDF5_SERVE(st_hdf5_serve_pictures), err);
+    st_file_close(&lent);
+    ST_TRY(status);
+    status = st_hdf5_list(&file, arena, err);
+    status = status != STRATA_OK ? status : read_file(out, &file, arena, selection, err);
     if (status != STRATA_OK) {
         st_error_file(err, path);
     }

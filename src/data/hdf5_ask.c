@@ -1,111 +1,9 @@
-/* The parent's side of reading an HDF5 file: questions to the child that has libhdf5, and its answers. The child reads
- * a stranger's bytes with a large library and may have become anything; so every number that comes from it is checked
- * here, and nothing is allocated for what it says that the file cannot hold. */
+/* The parent's side of reading pictures and labels from an HDF5 file: which data sets can be what, questions to the
+ * child that has libhdf5 (hdf5_child.c), and its answers. Every number that comes from it is checked here. */
 #include <stdio.h>
 #include <string.h>
 
 #include "data/hdf5.h"
-
-/* Address space beside what the process has: the largest band of chunks twice, and room to work. Processor time: a
- * minute, and ten seconds a megabyte, which deflate's worst case does not need. */
-#define MOST_MEMORY ((uint64_t)2 << 30)
-enum { LEAST_CPU_S = 60, CPU_S_PER_MB = 10, MOST_CPU_S = 1 << 20, PATIENCE_S = 60 };
-
-/* ---- opening ---- */
-
-#ifdef ST_WITH_HDF5
-static bool is_sound(const st_hdf5_set *set) {
-    return memchr(set->name, '\0', sizeof set->name) != NULL && set->name[0] != '\0' &&
-           set->type < ST_HDF5_TYPE_COUNT && set->fault < ST_HDF5_FAULT_COUNT;
-}
-#endif
-
-static strata_status fail_senseless(const st_hdf5 *file, strata_error *err) {
-    return st_fail_file(err, STRATA_FORMAT, file->path, "libhdf5 gave an answer without sense: the file is damaged");
-}
-
-/* What the library said, if it said anything. */
-static strata_status fail_library(const st_hdf5 *file, const char *what, const st_hdf5_answer *answer,
-                                  strata_error *err) {
-    char words[ST_HDF5_TEXT_BYTES];
-    st_text_printable(words, sizeof words, answer->text, strnlen(answer->text, sizeof answer->text - 1));
-    return st_fail_file(err, STRATA_FORMAT, file->path, "%s%s%s", what, words[0] != '\0' ? ": " : "", words);
-}
-
-static strata_status hear_answer(st_hdf5 *file, st_hdf5_answer *out, strata_error *err) {
-    ST_TRY(st_child_hear(&file->child, out, sizeof *out, err));
-    return out->trouble < ST_HDF5_TROUBLE_COUNT ? STRATA_OK : fail_senseless(file, err);
-}
-
-#ifdef ST_WITH_HDF5
-
-static strata_status fail_no_library(const st_hdf5 *file, const st_hdf5_answer *answer, strata_error *err) {
-    fail_library(file, "libhdf5 cannot be used", answer, err);
-    if (err != NULL) {
-        err->status = STRATA_UNSUPPORTED;
-    }
-    st_error_hint(err, "Debian's package libhdf5-dev, and strata built again, would do");
-    return STRATA_UNSUPPORTED;
-}
-
-static strata_status hear_list(st_hdf5 *file, st_arena *arena, strata_error *err) {
-    st_hdf5_answer answer;
-    st_hdf5_set *sets = NULL;
-    ST_TRY(hear_answer(file, &answer, err));
-    if (answer.trouble == ST_HDF5_NO_LIBRARY) {
-        return fail_no_library(file, &answer, err);
-    }
-    if (answer.trouble != ST_HDF5_FINE) {
-        return fail_library(file, "libhdf5 cannot open it", &answer, err);
-    }
-    if (answer.bytes % sizeof *sets != 0 || answer.bytes / sizeof *sets > ST_HDF5_MOST_SETS) {
-        return fail_senseless(file, err);
-    }
-    file->count = (size_t)answer.bytes / sizeof *sets;
-    ST_TRY(st_arena_alloc(&sets, arena, file->count, sizeof *sets, err));
-    file->sets = sets;
-    ST_TRY(st_child_hear(&file->child, sets, file->count * sizeof *sets, err));
-    for (size_t i = 0; i < file->count; i++) {
-        if (!is_sound(&sets[i])) {
-            return fail_senseless(file, err);
-        }
-    }
-    return STRATA_OK;
-}
-
-strata_status st_hdf5_open(st_hdf5 *out, st_arena *arena, const char *path, strata_error *err) {
-    st_file lent;
-    *out = (st_hdf5){.child.socket = -1};
-    ST_TRY(st_file_open(&lent, path, err));
-    memcpy(out->path, lent.path, sizeof out->path);
-    out->child = (st_child){.socket = -1, .patience_s = PATIENCE_S, .path = out->path, .who = "libhdf5"};
-    uint64_t cpu_s = LEAST_CPU_S + (lent.length >> 20) * CPU_S_PER_MB;
-    strata_status status = st_child_start(&out->child, &lent, MOST_MEMORY,
-                                          (unsigned)(cpu_s < MOST_CPU_S ? cpu_s : MOST_CPU_S), st_hdf5_serve, err);
-    st_file_close(&lent);
-    status = status == STRATA_OK ? hear_list(out, arena, err) : status;
-    if (status != STRATA_OK) {
-        st_hdf5_close(out);
-    }
-    return status;
-}
-
-#else
-
-strata_status st_hdf5_open(st_hdf5 *out, st_arena *arena, const char *path, strata_error *err) {
-    (void)arena;
-    *out = (st_hdf5){.child.socket = -1};
-    st_fail_file(err, STRATA_UNSUPPORTED, path,
-                 "an HDF5 file, and this build cannot read it: it was made without libhdf5");
-    st_error_hint(err, "install the library's development files and build again");
-    return STRATA_UNSUPPORTED;
-}
-
-#endif
-
-void st_hdf5_close(st_hdf5 *file) {
-    st_child_end(&file->child);
-}
 
 /* ---- forms ---- */
 
@@ -170,25 +68,21 @@ static strata_status fail_answer(const st_hdf5 *file, size_t set, const st_hdf5_
     default:
         (void)snprintf(what, sizeof what, "'%s' cannot be read from item %llu on", name,
                        (unsigned long long)answer->place);
-        return fail_library(file, what, answer, err);
+        return st_hdf5_fail_library(file, what, answer, err);
     }
 }
 
 /* An answer of at most `most` bytes, in whole items of `size`. */
 static strata_status hear_piece(st_hdf5 *file, size_t set, st_hdf5_answer *out, uint64_t most, size_t size,
                                 strata_error *err) {
-    ST_TRY(hear_answer(file, out, err));
+    ST_TRY(st_hdf5_hear(file, out, err));
     if (out->trouble != ST_HDF5_FINE) {
         return fail_answer(file, set, out, err);
     }
     if (out->bytes == 0 || out->bytes > most || out->bytes % size != 0) {
-        return fail_senseless(file, err);
+        return st_hdf5_fail_senseless(file, err);
     }
     return STRATA_OK;
-}
-
-static strata_status ask(st_hdf5 *file, const st_hdf5_question *question, strata_error *err) {
-    return st_child_tell(&file->child, question, sizeof *question, err);
 }
 
 /* What values are multiplied by to be bytes: 255 for fractions from 0 to 1, else 1 for what is from 0 to 255. */
@@ -199,8 +93,8 @@ static strata_status find_scale(double *out, st_hdf5 *file, size_t set, strata_e
     if (file->sets[set].type == ST_HDF5_BYTES) {
         return STRATA_OK;
     }
-    ST_TRY(ask(file, &question, err));
-    ST_TRY(hear_answer(file, &answer, err));
+    ST_TRY(st_hdf5_put(file, &question, err));
+    ST_TRY(st_hdf5_hear(file, &answer, err));
     if (answer.trouble != ST_HDF5_FINE) {
         return fail_answer(file, set, &answer, err);
     }
@@ -236,13 +130,13 @@ strata_status st_hdf5_pictures(st_pictures *out, st_hdf5 *file, size_t set, stra
     st_spill spill;
     *out = (st_pictures){.file.descriptor = -1};
     if (!st_hdf5_is_pictures(&form, &file->sets[set])) {
-        return fail_senseless(file, err);
+        return st_hdf5_fail_senseless(file, err);
     }
     size_t picture_bytes = (size_t)(form.shape.height * form.shape.width * form.shape.channels);
     uint64_t whole = (uint64_t)form.count * picture_bytes; /* at most 2^32 * 2^28 */
     ST_TRY(find_scale(&question.scale, file, set, err));
     question.channels_first = form.channels_first;
-    ST_TRY(ask(file, &question, err));
+    ST_TRY(st_hdf5_put(file, &question, err));
     ST_TRY(st_spill_begin(&spill, whole, err));
     strata_status status = take_pixels(&spill, file, set, whole, picture_bytes, err);
     if (status != STRATA_OK) {
@@ -266,10 +160,10 @@ strata_status st_hdf5_labels(int32_t **out, st_hdf5 *file, size_t set, size_t co
     size_t classes = 0;
     *out = NULL;
     if (!st_hdf5_is_labels(&file->sets[set], count, &question.axis, &classes)) {
-        return fail_senseless(file, err);
+        return st_hdf5_fail_senseless(file, err);
     }
     ST_TRY(st_arena_alloc(&labels, arena, count, sizeof *labels, err));
-    ST_TRY(ask(file, &question, err));
+    ST_TRY(st_hdf5_put(file, &question, err));
     for (size_t done = 0; done < count;) {
         st_hdf5_answer answer;
         ST_TRY(hear_piece(file, set, &answer, (count - done) * sizeof *labels, sizeof *labels, err));
@@ -310,7 +204,7 @@ strata_status st_hdf5_classes(const char ***out, size_t *count, st_hdf5 *file, s
     ST_TRY(st_arena_alloc(&names, arena, *count, sizeof *names, err));
     *out = names;
     if (from->type == ST_HDF5_TEXTS) {
-        ST_TRY(ask(file, &question, err));
+        ST_TRY(st_hdf5_put(file, &question, err));
         return hear_names(names, *count, file, set, arena, err);
     }
     ST_TRY(st_hdf5_labels(&numbers, file, set, *count, arena, err));

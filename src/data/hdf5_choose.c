@@ -8,7 +8,7 @@
 
 /* ---- words in names ---- */
 
-enum { WORD_BYTES = 32 };
+enum { WORD_BYTES = 32, SHOWN_RANK = 4 };
 
 static char small(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -93,7 +93,7 @@ static void show_set(char *out, size_t capacity, const st_hdf5_set *set) {
     static const char *const types[ST_HDF5_TYPE_COUNT] = {"bytes", "integers", "floats", "texts", "other values"};
     char sides[100] = "";
     size_t used = 0;
-    for (uint32_t d = 0; d < set->rank && d < ST_HDF5_MOST_RANK; d++) {
+    for (uint32_t d = 0; d < set->rank && d < SHOWN_RANK; d++) {
         int put =
             snprintf(sides + used, sizeof sides - used, d > 0 ? "x%llu" : "%llu", (unsigned long long)set->dims[d]);
         used += put > 0 ? (size_t)put : 0;
@@ -106,7 +106,7 @@ static void show_set(char *out, size_t capacity, const st_hdf5_set *set) {
         (void)snprintf(out, capacity, "'%s' (%s)", set->name, fault);
     } else {
         (void)snprintf(out, capacity, "'%s' (%s%s %s)", set->name, set->rank == 0 ? "one value:" : sides,
-                       set->rank > ST_HDF5_MOST_RANK ? "x..." : "", types[set->type]);
+                       set->rank > SHOWN_RANK ? "x..." : "", types[set->type]);
     }
 }
 
@@ -153,42 +153,7 @@ static strata_status fail_no_labels(const st_hdf5 *file, size_t pictures, size_t
 }
 
 strata_status st_hdf5_check(const st_hdf5 *file, size_t which, strata_error *err) {
-    const st_hdf5_set *set = &file->sets[which];
-    unsigned long long detail = set->detail;
-    switch ((st_hdf5_fault)set->fault) {
-    case ST_HDF5_SOUND:
-        return STRATA_OK;
-    case ST_HDF5_SOFT_LINK:
-        return st_fail_file(err, STRATA_UNSUPPORTED, file->path, "'%s' is a soft link, which is not followed",
-                            set->name);
-    case ST_HDF5_EXTERNAL_LINK:
-        return st_fail_file(err, STRATA_UNSUPPORTED, file->path,
-                            "'%s' is a link to another file, which is not followed", set->name);
-    case ST_HDF5_EXTERNAL_STORAGE:
-        return st_fail_file(err, STRATA_UNSUPPORTED, file->path, "'%s' is stored in another file, which is not read",
-                            set->name);
-    case ST_HDF5_VIRTUAL:
-        return st_fail_file(err, STRATA_UNSUPPORTED, file->path,
-                            "'%s' is a virtual data set, made of other files, which are not read", set->name);
-    case ST_HDF5_FILTER:
-        st_fail_file(err, STRATA_UNSUPPORTED, file->path,
-                     "'%s' is packed with filter %llu; deflate, shuffle and fletcher32 are read", set->name, detail);
-        st_error_hint(err, "h5repack -f GZIP=4 %s NEW.h5 packs it with deflate", file->path);
-        return STRATA_UNSUPPORTED;
-    case ST_HDF5_SPARSE:
-        return st_fail_file(err, STRATA_FORMAT, file->path,
-                            "'%s' declares more than %d times the %llu bytes that are stored of it", set->name,
-                            ST_HDF5_MOST_SAVING, detail);
-    case ST_HDF5_BEYOND:
-        return st_fail_file(err, STRATA_FORMAT, file->path, "'%s' has %llu bytes stored, more than the whole file",
-                            set->name, detail);
-    case ST_HDF5_BAND:
-        return st_fail_file(err, STRATA_UNSUPPORTED, file->path,
-                            "'%s': its chunks unpack to %llu bytes for one picture, at most %d are served", set->name,
-                            detail, ST_HDF5_MOST_BAND);
-    default:
-        return st_fail_file(err, STRATA_FORMAT, file->path, "'%s' is damaged", set->name);
-    }
+    return st_hdf5_check_set(file, &file->sets[which], file->sets[which].name, err);
 }
 
 /* ---- by shape and name ---- */

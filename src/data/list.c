@@ -481,6 +481,7 @@ static strata_status give_parts(st_data_found *out, const rows *all, const char 
     ST_TRY(st_files_open(out, arena, own, parts, err));
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         found += out->parts[p].count;
+        out->parts[p].labels_path = all->items[0].of->table.path;
     }
     if (found == 0) {
         return st_fail_file(err, STRATA_MISSING, all->items[0].of->table.path, "none of its %zu files is a picture",

@@ -85,6 +85,7 @@ enum { ST_FORMAT_PROBE = 512 }; /* first bytes of a file that a probe sees */
 typedef struct st_format {
     const char *name;   /* "safetensors", "PyTorch zip": in `strata weights` and in messages */
     const char *ending; /* ".safetensors": what names it when it is written; NULL: it is not written */
+    bool is_of_tensors; /* it can be written without a net */
     /* By content, never by name. `first` are the first bytes of the file, length < ST_FORMAT_PROBE only where the file
      * ends; may read more of the file. Cheap, and true for a damaged file too where its kind is plain. */
     bool (*probe)(const st_file *file, const unsigned char *first, size_t length);
@@ -106,6 +107,8 @@ const st_format *st_format_by_ending(const char *path); /* one that can be writt
 #define ST_PAIR_NET "strata.net"                 /* a .net text, self-contained */
 #define ST_PAIR_CLASSES "strata.classes"         /* a JSON list of texts, may be empty */
 #define ST_PAIR_PREPARATION "strata.preparation" /* JSON */
+#define ST_PAIR_PREPROCESS "strata.preprocess"   /* of weights without a net: strata_net_preprocess takes it */
+#define ST_PAIR_SELF_TEST "strata.selftest"      /* train/self_test.c */
 #define ST_PAIR_NOTE "note" /* what a reader wants said of a file, by `strata weights`: a line or more */
 
 /* ---- reading ---- */
@@ -150,6 +153,11 @@ void st_weights_close(st_weights *weights); /* twice does no harm */
  * fuzzer. */
 strata_status st_safetensors_parse(st_weights *out, st_arena *arena, const char *head, size_t head_length,
                                    uint64_t file_length, const char *file, strata_error *err);
+
+/* The nodes that have weights, of those that the main output needs, in the order in which Keras lists such a model's
+ * layers, where it adds [block, shortcut] or (shortcuts_first) [shortcut, block]. Everything lives in the arena. */
+strata_status st_keras_order(int **out, size_t *count, st_arena *arena, const st_graph *graph, bool shortcuts_first,
+                             strata_error *err);
 
 /* ---- writing ---- */
 

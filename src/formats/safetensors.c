@@ -287,5 +287,9 @@ static strata_status read_file(st_weights *out, strata_error *err) {
     return st_safetensors_parse(out, out->arena, bytes, end, file->length, file->path, err);
 }
 
-const st_format st_format_safetensors = {
-    .name = "safetensors", .ending = ".safetensors", .probe = probe, .read = read_file, .write = st_safetensors_write};
+const st_format st_format_safetensors = {.name = "safetensors",
+                                         .ending = ".safetensors",
+                                         .is_of_tensors = true,
+                                         .probe = probe,
+                                         .read = read_file,
+                                         .write = st_safetensors_write};

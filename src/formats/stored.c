@@ -169,6 +169,11 @@ strata_status st_weights_read(const st_weights *weights, const st_tensor *tensor
                             "tensor '%s': found %s, expected F32, F64, F16 or BF16", tensor->name,
                             st_stored_name(tensor->stored));
     }
+#if !defined(ST_REAL_DOUBLE) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (tensor->stored == ST_STORED_F32) { /* stored as it is computed with */
+        return st_weights_read_bytes(weights, tensor, 0, tensor->count, out, err);
+    }
+#endif
     for (size_t done = 0; done < tensor->count; done += count) {
         ST_TRY(read_piece(weights, tensor, done, piece, &count, err));
         for (size_t i = 0; i < count; i++) {

@@ -6,8 +6,8 @@
 
 /* Those with a sure sign come first. */
 const st_format *const st_format_table[] = {
-    &st_format_safetensors,
-    NULL,
+    &st_format_safetensors, &st_format_keras, &st_format_pth_zip, &st_format_pth_legacy,
+    &st_format_onnx,        &st_format_caffe, &st_format_darknet, NULL,
 };
 
 static const st_format *probe_file(const st_file *file) {

@@ -271,6 +271,46 @@ typedef struct st_impl {
     void (*unpack)(const st_site *site, int state, const st_real *native, st_real *published);
 } st_impl;
 
+/* ---- as ONNX writes it ---- */
+
+/* What a node of ONNX knows by a name. */
+typedef struct st_onnx_attribute {
+    const char *name; /* NULL ends the list */
+    bool is_real;     /* `real`, else `ints`: a list of `count`, a number where count is 0 */
+    double real;
+    int64_t ints[8];
+    int count;
+} st_onnx_attribute;
+
+/* What a node reads behind what its layer takes: a weight, or numbers that are no weights. */
+typedef enum st_onnx_source { ST_ONNX_END, ST_ONNX_STATE, ST_ONNX_INTS, ST_ONNX_REAL } st_onnx_source;
+typedef struct st_onnx_operand {
+    st_onnx_source source; /* ST_ONNX_END ends the list */
+    int state;
+    int rank; /* of a state that ONNX wants in other sides than the published; 0: it does not */
+    int64_t dims[4];
+    /* of a state that is published without its zeros: out[product of dims], which is zeros, from all of it */
+    void (*spread)(const st_site *site, const st_real *published, st_real *out);
+    const char *name; /* of ints and of a number: "pads" */
+    int64_t ints[8];
+    int count;
+    double real;
+} st_onnx_operand;
+
+enum { ST_ONNX_NODES = 3, ST_ONNX_ATTRIBUTES = 7, ST_ONNX_OPERANDS = 5 };
+typedef struct st_onnx_node {
+    const char *op_type; /* "Conv"; opset 14 */
+    st_onnx_attribute attributes[ST_ONNX_ATTRIBUTES];
+    st_onnx_operand operands[ST_ONNX_OPERANDS];
+} st_onnx_node;
+
+/* A layer in inference as a chain: its first node takes what the layer takes, NCHW or [N][C] (where both meet, NCHW),
+ * each other one the result of the node before it. None: the value is its first input's. */
+typedef struct st_onnx_form {
+    st_onnx_node nodes[ST_ONNX_NODES];
+    int count;
+} st_onnx_form;
+
 typedef enum st_trait {
     ST_OP_IS_INPUT = 1,                /* begins a net */
     ST_OP_IS_LOSS = 2,                 /* made by `output ... loss=`, not written as a layer */
@@ -312,6 +352,9 @@ typedef struct st_op {
     /* Forward in naive loops over NHWC views without stride, weights in published order in `state`: what the tests
      * believe. */
     void (*reference)(const st_call *call);
+    /* `out` is zeros; of the site params, in, in_flat, out and state are there. STRATA_UNSUPPORTED, with a message that
+     * goes on after the layer's path, where ONNX has no word for it. NULL: the value is its first input's. */
+    strata_status (*to_onnx)(st_onnx_form *out, const st_site *site, strata_error *err);
 } st_op;
 
 extern const st_op *const st_layer_table[]; /* defined in layers/table.c, ends with NULL */

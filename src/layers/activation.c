@@ -71,6 +71,32 @@ ST_ACTIVATION_LIST(ACTIVATION_LAYER)
 
 /* ---- what the layers say of themselves ---- */
 
+static strata_status relu_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_add(out, "Relu");
+    return STRATA_OK;
+}
+
+static strata_status tanh_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_add(out, "Tanh");
+    return STRATA_OK;
+}
+
+static strata_status sigmoid_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_add(out, "Sigmoid");
+    return STRATA_OK;
+}
+
+static strata_status scaled_tanh_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_read_real(st_onnx_add(out, "Mul"), "slope", 2.0 / 3.0);
+    st_onnx_add(out, "Tanh");
+    st_onnx_read_real(st_onnx_add(out, "Mul"), "height", 1.7159);
+    return STRATA_OK;
+}
+
 const st_op st_op_relu = {
     .name = "relu",
     .summary = "max(x, 0)",
@@ -87,6 +113,7 @@ const st_op st_op_relu = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &relu_impl, [ST_LAYOUT_LANES] = &relu_impl},
     .reference = relu_reference,
+    .to_onnx = relu_to_onnx,
 };
 
 const st_op st_op_tanh = {
@@ -105,6 +132,7 @@ const st_op st_op_tanh = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &tanh_impl, [ST_LAYOUT_LANES] = &tanh_impl},
     .reference = tanh_reference,
+    .to_onnx = tanh_to_onnx,
 };
 
 const st_op st_op_scaled_tanh = {
@@ -125,6 +153,7 @@ const st_op st_op_scaled_tanh = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &scaled_tanh_impl, [ST_LAYOUT_LANES] = &scaled_tanh_impl},
     .reference = scaled_tanh_reference,
+    .to_onnx = scaled_tanh_to_onnx,
 };
 
 const st_op st_op_sigmoid = {
@@ -141,4 +170,5 @@ const st_op st_op_sigmoid = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &sigmoid_impl, [ST_LAYOUT_LANES] = &sigmoid_impl},
     .reference = sigmoid_reference,
+    .to_onnx = sigmoid_to_onnx,
 };

@@ -74,6 +74,14 @@ static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    if (site->in_count > 1) {
+        st_onnx_add(out, site->in_count == 2 ? "Add" : "Sum");
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_add = {
     .name = "add",
     .summary = "the sum of its branches",
@@ -92,4 +100,5 @@ const st_op st_op_add = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

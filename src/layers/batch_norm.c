@@ -385,6 +385,17 @@ static const st_impl impl = {.prepare = prepare,
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const bn_params *params = site->params;
+    st_onnx_node *node = st_onnx_add(out, "BatchNormalization");
+    st_onnx_set_real(node, "epsilon", params->eps);
+    for (int i = 0; i < ST_OP_STATES; i++) {
+        st_onnx_read_state(node, i); /* ONNX has them in the same order */
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_bn = {
     .name = "bn",
     .summary = "batch normalization: each channel to mean 0 and variance 1, then its own scale and shift",
@@ -438,4 +449,5 @@ const st_op st_op_bn = {
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .fold = fold,
     .reference = reference,
+    .to_onnx = to_onnx,
 };

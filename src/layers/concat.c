@@ -79,6 +79,12 @@ static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_set(st_onnx_add(out, "Concat"), "axis", 1);
+    return STRATA_OK;
+}
+
 const st_op st_op_concat = {
     .name = "concat",
     .summary = "its branches side by side along the channels",
@@ -96,4 +102,5 @@ const st_op st_op_concat = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

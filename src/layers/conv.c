@@ -98,6 +98,22 @@ static void reference(const st_call *call) {
     }
 }
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const st_conv_params *params = site->params;
+    st_window window = st_conv_window(site);
+    st_onnx_node *node = st_onnx_add(out, "Conv");
+    st_onnx_set_window(node, &window);
+    if (params->groups != 1) {
+        st_onnx_set(node, "group", params->groups);
+    }
+    st_onnx_read_state(node, ST_CONV_WEIGHT);
+    if (params->bias) {
+        st_onnx_read_state(node, ST_CONV_BIAS);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_conv = {
     .name = "conv",
     .summary = "convolution: filters that slide over rows and columns",
@@ -184,4 +200,5 @@ const st_op st_op_conv = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &st_conv_nhwc, [ST_LAYOUT_LANES] = &st_conv_lanes},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

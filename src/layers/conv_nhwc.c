@@ -43,15 +43,20 @@ st_conv_place st_conv_nhwc_place(const st_site *site, int64_t k, int64_t c) {
     return place_of(&shape, k, c);
 }
 
-/* Calls `move` for every weight that exists with its place in both orders. */
-static void walk_weights(const st_conv_shape *shape, void (*move)(void *arg, int64_t published, int64_t native),
-                         void *arg) {
+/* Calls `move` for every weight that exists with its place in both orders: place_of without its divisions, since a
+ * checkpoint of 60 million weights is to be there at once. */
+static inline void walk_weights(const st_conv_shape *shape, void (*move)(void *arg, int64_t published, int64_t native),
+                                void *arg) {
     const int64_t taps = shape->window.r * shape->window.s;
     for (int64_t k = 0; k < shape->groups * shape->k; k++) {
-        for (int64_t c = 0; c < shape->c; c++) {
-            const st_conv_place place = place_of(shape, k, c);
-            for (int64_t tap = 0; tap < taps; tap++) {
-                move(arg, (k * shape->c + c) * taps + tap, place.first + tap * place.step);
+        const int64_t row = place_of(shape, k, 0).first;
+        for (int64_t c0 = 0; c0 < shape->c; c0 += ST_BLOCK_C) {
+            const int64_t size = st_min(ST_BLOCK_C, shape->c - c0);
+            for (int64_t c = c0; c < c0 + size; c++) {
+                const int64_t first = row + (c0 * taps + c - c0) * ST_BLOCK_K;
+                for (int64_t tap = 0; tap < taps; tap++) {
+                    move(arg, (k * shape->c + c) * taps + tap, first + tap * size * ST_BLOCK_K);
+                }
             }
         }
     }

@@ -339,6 +339,35 @@ static void reference(const st_call *call) {
 
 #define LENET_C3 "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
 
+static void spread_weights(const st_site *site, const st_real *published, st_real *out) {
+    const table_params *params = site->params;
+    const char *at = params->connections, *word;
+    int64_t taps = params->conv.kernel[0] * params->conv.kernel[1];
+    size_t length;
+    for (int64_t k = 0; (word = next_word(&at, &length)) != NULL; k++) {
+        for (size_t i = 0; i < length; i++, published += taps) {
+            memcpy(out + (k * site->in[0].c + channel_of(word[i])) * taps, published, (size_t)taps * sizeof *out);
+        }
+    }
+}
+
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const table_params *params = site->params;
+    dense as;
+    st_window window = st_conv_window(dense_site(&as, site));
+    st_onnx_node *node = st_onnx_add(out, "Conv");
+    st_onnx_set_window(node, &window);
+    st_onnx_operand *weight = st_onnx_read_state(node, ST_CONV_WEIGHT);
+    weight->spread = spread_weights;
+    weight->rank = as.state[ST_CONV_WEIGHT].rank;
+    memcpy(weight->dims, as.state[ST_CONV_WEIGHT].dims, sizeof weight->dims);
+    if (params->conv.bias) {
+        st_onnx_read_state(node, ST_CONV_BIAS);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_conv_table = {
     .name = "conv_table",
     .summary = "convolution whose filters each see the channels that a table lists",
@@ -403,4 +432,5 @@ const st_op st_op_conv_table = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &nhwc, [ST_LAYOUT_LANES] = &lanes},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

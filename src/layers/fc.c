@@ -46,6 +46,22 @@ static void reference(const st_call *call) {
     }
 }
 
+/* Gemm knows vectors alone; Flatten makes one in c, h, w order, as the weights are published. */
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const st_fc_params *params = site->params;
+    if (!site->in_flat[0]) {
+        st_onnx_set(st_onnx_add(out, "Flatten"), "axis", 1);
+    }
+    st_onnx_node *node = st_onnx_add(out, "Gemm");
+    st_onnx_set(node, "transB", 1);
+    st_onnx_read_state(node, ST_CONV_WEIGHT);
+    if (params->bias) {
+        st_onnx_read_state(node, ST_CONV_BIAS);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_fc = {
     .name = "fc",
     .summary = "fully connected: each output sees every input",
@@ -88,4 +104,5 @@ const st_op st_op_fc = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &st_fc_nhwc, [ST_LAYOUT_LANES] = &st_fc_lanes},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

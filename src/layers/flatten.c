@@ -81,6 +81,14 @@ static const st_impl impl = {.prepare = prepare,
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    if (!site->in_flat[0]) {
+        st_onnx_set(st_onnx_add(out, "Flatten"), "axis", 1);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_flatten = {
     .name = "flatten",
     .summary = "rows, columns and channels to one vector",
@@ -97,4 +105,5 @@ const st_op st_op_flatten = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

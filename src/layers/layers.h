@@ -83,9 +83,20 @@ void st_item_pass_back(const st_call *call, const st_view *din, bool add, int64_
 void st_epilogue_backward(const st_call *call, st_activation activation, const st_view *dresidual, bool add,
                           int64_t item);
 
+/* For to_onnx: another node of the chain, its attributes, and what it reads behind what the layer takes. */
+st_onnx_node *st_onnx_add(st_onnx_form *form, const char *op_type);
+void st_onnx_set(st_onnx_node *node, const char *name, int64_t value);
+void st_onnx_set_real(st_onnx_node *node, const char *name, double value);
+void st_onnx_set_list(st_onnx_node *node, const char *name, const int64_t *values, int count);
+void st_onnx_set_window(st_onnx_node *node, const st_window *window);
+st_onnx_operand *st_onnx_read_state(st_onnx_node *node, int state);
+void st_onnx_read_real(st_onnx_node *node, const char *name, double value);
+void st_onnx_read_list(st_onnx_node *node, const char *name, const int64_t *values, int count);
+
 extern const st_op st_op_input, st_op_conv, st_op_fc, st_op_maxpool, st_op_avgpool, st_op_bn, st_op_relu, st_op_tanh,
     st_op_sigmoid, st_op_softmax, st_op_dropout, st_op_flatten, st_op_add, st_op_concat, st_op_identity,
-    st_op_cross_entropy, st_op_subsample, st_op_lrn, st_op_scale, st_op_scaled_tanh, st_op_conv_table;
+    st_op_cross_entropy, st_op_subsample, st_op_lrn, st_op_scale, st_op_scaled_tanh, st_op_conv_table, st_op_leaky_relu,
+    st_op_clip, st_op_hard_sigmoid, st_op_hard_swish, st_op_mul, st_op_pad;
 
 /* What a loss wants of an image. Of a mixed picture `label` is the one with the larger share (the first where both are
  * equal), and `moved` is what its target gives to `other`; 0 where there is nothing to give. */

@@ -97,6 +97,17 @@ static const st_impl impl = {.prepare = prepare,
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    const lrn_params *params = site->params;
+    ST_FAIL_IF(site->in_flat[0], err, STRATA_UNSUPPORTED, "normalizes a vector: LRN there needs rows and columns");
+    st_onnx_node *node = st_onnx_add(out, "LRN");
+    st_onnx_set(node, "size", params->size);
+    st_onnx_set_real(node, "alpha", params->alpha);
+    st_onnx_set_real(node, "beta", params->beta);
+    st_onnx_set_real(node, "bias", params->k);
+    return STRATA_OK;
+}
+
 const st_op st_op_lrn = {
     .name = "lrn",
     .summary = "local response normalization: divides by the strength of the channels around",
@@ -148,4 +159,5 @@ const st_op st_op_lrn = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

@@ -336,6 +336,86 @@ static const st_impl average_lanes = {.forward = {{.run = average_forward, .by_i
         .meaning = "keeps a last window that sticks out of the image"                                                  \
     }
 
+/* ---- in ONNX ---- */
+
+/* Parts of equal size at equal distance are a window; *kernel 0: they are not. */
+static void window_of_parts(int64_t *kernel, int64_t *stride, int64_t size, int64_t parts) {
+    *kernel = (size + parts - 1) / parts;
+    *stride = parts > 1 ? size / parts : 1;
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t begin = i * size / parts, end = ((i + 1) * size + parts - 1) / parts;
+        if (begin != i * *stride || end - begin != *kernel) {
+            *kernel = 0;
+            return;
+        }
+    }
+}
+
+static strata_status adaptive_to_onnx(st_onnx_form *out, const st_site *site, bool is_maximum, strata_error *err) {
+    st_dims in = site->in[0], to = site->out;
+    st_window window = {.dilation_h = 1, .dilation_w = 1};
+    if (to.h == 1 && to.w == 1) {
+        st_onnx_add(out, is_maximum ? "GlobalMaxPool" : "GlobalAveragePool");
+        return STRATA_OK;
+    }
+    window_of_parts(&window.r, &window.stride_h, in.h, to.h);
+    window_of_parts(&window.s, &window.stride_w, in.w, to.w);
+    ST_FAIL_IF(window.r == 0 || window.s == 0, err, STRATA_UNSUPPORTED,
+               "cuts %lldx%lld into %lldx%lld parts that are not equal, which no window of ONNX does", (long long)in.h,
+               (long long)in.w, (long long)to.h, (long long)to.w);
+    if (window.r > 1 || window.s > 1) {
+        st_onnx_set_window(st_onnx_add(out, is_maximum ? "MaxPool" : "AveragePool"), &window);
+    }
+    return STRATA_OK;
+}
+
+/* How far the last window sticks out of the padded image: only with ceil=yes. *drops: ONNX would count one more, which
+ * begins behind the image. */
+static int64_t sticks_out(bool *drops, int64_t size, int64_t kernel, int64_t stride, int64_t count) {
+    int64_t end = (count - 1) * stride + kernel - size;
+    *drops = *drops || (end > 0 && (size - kernel + stride - 1) / stride + 1 != count);
+    return end > 0 ? end : 0;
+}
+
+/* What sticks out is the business of ceil_mode, or of padding at the end where that would count other windows. Places
+ * in padding that count in a mean come from a Pad before it where others do not. */
+static strata_status window_to_onnx(st_onnx_form *out, const st_site *site, bool is_maximum) {
+    const pool_params *params = site->params;
+    st_window_params geometry = window_params(params);
+    st_window window = st_window_of(&geometry, site->in[0]);
+    bool drops = false;
+    int64_t rows = site->in[0].h + window.pad_top + window.pad_bottom,
+            columns = site->in[0].w + window.pad_left + window.pad_right;
+    int64_t below = sticks_out(&drops, rows, window.r, window.stride_h, window.p);
+    int64_t beside = sticks_out(&drops, columns, window.s, window.stride_w, window.q);
+    bool counts = !is_maximum && (rows > site->in[0].h || columns > site->in[0].w);
+    if (counts && below + beside > 0) {
+        const int64_t pads[] = {0, 0, window.pad_top, window.pad_left, 0, 0, window.pad_bottom, window.pad_right};
+        st_onnx_read_list(st_onnx_add(out, "Pad"), "pads", pads, 8);
+        window.pad_top = window.pad_left = window.pad_bottom = window.pad_right = 0;
+        counts = false;
+    }
+    window.pad_bottom += drops ? below : 0;
+    window.pad_right += drops ? beside : 0;
+    st_onnx_node *node = st_onnx_add(out, is_maximum ? "MaxPool" : "AveragePool");
+    st_onnx_set_window(node, &window);
+    if (!drops && below + beside > 0) {
+        st_onnx_set(node, "ceil_mode", 1);
+    }
+    if (counts) {
+        st_onnx_set(node, "count_include_pad", 1);
+    }
+    return STRATA_OK;
+}
+
+static strata_status max_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    return is_adaptive(site->params) ? adaptive_to_onnx(out, site, true, err) : window_to_onnx(out, site, true);
+}
+
+static strata_status average_to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    return is_adaptive(site->params) ? adaptive_to_onnx(out, site, false, err) : window_to_onnx(out, site, false);
+}
+
 const st_op st_op_maxpool = {
     .name = "maxpool",
     .summary = "the largest value of each window",
@@ -368,6 +448,7 @@ const st_op st_op_maxpool = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &max_nhwc, [ST_LAYOUT_LANES] = &max_lanes},
     .reference = max_reference,
+    .to_onnx = max_to_onnx,
 };
 
 const st_op st_op_avgpool = {
@@ -414,4 +495,5 @@ const st_op st_op_avgpool = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &average_nhwc, [ST_LAYOUT_LANES] = &average_lanes},
     .reference = average_reference,
+    .to_onnx = average_to_onnx,
 };

@@ -152,6 +152,25 @@ static const st_impl impl = {.prepare = prepare,
                              .reads_strided = true,
                              .writes_strided = true};
 
+static void read_channels(st_onnx_node *node, const st_site *site, int state) {
+    st_onnx_operand *operand = st_onnx_read_state(node, state);
+    if (!site->in_flat[0]) {
+        operand->rank = 3;
+        operand->dims[0] = site->out.c;
+        operand->dims[1] = operand->dims[2] = 1;
+    }
+}
+
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const scale_params *params = site->params;
+    read_channels(st_onnx_add(out, "Mul"), site, WEIGHT);
+    if (params->bias) {
+        read_channels(st_onnx_add(out, "Add"), site, BIAS);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_scale = {
     .name = "scale",
     .summary = "each channel times a trained weight, plus a trained bias",
@@ -182,4 +201,5 @@ const st_op st_op_scale = {
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .fold = fold,
     .reference = reference,
+    .to_onnx = to_onnx,
 };

@@ -50,6 +50,12 @@ static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)site, (void)err;
+    st_onnx_set(st_onnx_add(out, "Softmax"), "axis", 1);
+    return STRATA_OK;
+}
+
 const st_op st_op_softmax = {
     .name = "softmax",
     .summary = "channels to probabilities that sum to 1",
@@ -66,4 +72,5 @@ const st_op st_op_softmax = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

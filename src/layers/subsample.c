@@ -119,6 +119,23 @@ static const st_impl impl = {.forward = {{.run = forward, .by_image = true}},
                              .reads_strided = true,
                              .writes_strided = true};
 
+static strata_status to_onnx(st_onnx_form *out, const st_site *site, strata_error *err) {
+    (void)err;
+    const subsample_params *params = site->params;
+    int64_t added = site->out.c - site->in[0].c, before = added / 2;
+    if (params->stride[0] > 1 || params->stride[1] > 1) {
+        st_onnx_node *slice = st_onnx_add(out, "Slice");
+        st_onnx_read_list(slice, "starts", (int64_t[]){0, 0}, 2);
+        st_onnx_read_list(slice, "ends", (int64_t[]){site->in[0].h, site->in[0].w}, 2);
+        st_onnx_read_list(slice, "axes", (int64_t[]){2, 3}, 2);
+        st_onnx_read_list(slice, "steps", params->stride, 2);
+    }
+    if (added > 0) {
+        st_onnx_read_list(st_onnx_add(out, "Pad"), "pads", (int64_t[]){0, before, 0, 0, 0, added - before, 0, 0}, 8);
+    }
+    return STRATA_OK;
+}
+
 const st_op st_op_subsample = {
     .name = "subsample",
     .summary = "every S-th row and column, new channels zero: a shortcut without weights",
@@ -154,4 +171,5 @@ const st_op st_op_subsample = {
     .shape = shape,
     .impl = {[ST_LAYOUT_NHWC] = &impl, [ST_LAYOUT_LANES] = &impl},
     .reference = reference,
+    .to_onnx = to_onnx,
 };

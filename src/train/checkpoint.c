@@ -5,7 +5,8 @@
  *   strata.classes                    JSON list of names in the order of the outputs
  *   strata.preparation                JSON: size of the pictures, mean and deviation of each channel
  *   strata.sha256                     of all tensors' bytes in the order of the file: damage is found when it is read
- *   strata.place, strata.recipe       where the run stands, and of which run: only where it can be resumed
+ *   strata.selftest                   what the model says of a few pictures; see self_test.c; not where it can be
+ * resumed strata.place, strata.recipe       where the run stands, and of which run: only where it can be resumed
  *
  * Tensors: weights and statistics under their paths in published order; for a resume also what the optimizer keeps, as
  * "optimizer.momentum.c1.weight". Where a run averages its weights, the paths hold the averages, and what the optimizer
@@ -162,6 +163,9 @@ void st_checkpoint_add_run(st_text *text, const strata_model *model, const st_re
     if (recipe->augment.count > 0) {
         st_text_add(text, ", augmented %s", recipe->augment.text);
     }
+    if (recipe->balance) {
+        st_text_add(text, ", balanced");
+    }
     if (recipe->accumulate > 1) {
         st_text_add(text, ", %" PRId64 " batches a step", recipe->accumulate);
     }
@@ -182,6 +186,7 @@ void st_checkpoint_add_run(st_text *text, const strata_model *model, const st_re
 
 typedef struct save_state {
     const strata_model *model;
+    const char *self_test; /* NULL: none */
     st_arena *arena;
     st_checkpoint_tensor *list;
     st_tensor *tensors; /* the list's, for the file */
@@ -227,6 +232,9 @@ static strata_status add_pairs(save_state *state, const st_place_in_run *place, 
     text = (st_text){0};
     st_text_add(&text, "%s", hash);
     ST_TRY(add_pair(state, "strata.sha256", &text, err));
+    if (state->self_test != NULL) {
+        state->pairs[state->pair_count++] = (st_pair){.name = ST_PAIR_SELF_TEST, .value = state->self_test};
+    }
     if (place != NULL) {
         text = (st_text){0};
         add_place(&text, place);
@@ -286,8 +294,8 @@ static strata_status save(save_state *state, const st_place_in_run *place, const
 }
 
 strata_status st_checkpoint_save(const strata_model *model, const st_place_in_run *place, const st_recipe *recipe,
-                                 const char *path, strata_error *err) {
-    save_state state = {.model = model};
+                                 const char *self_test, const char *path, strata_error *err) {
+    save_state state = {.model = model, .self_test = self_test};
     ST_TRY(st_arena_create(&state.arena, err));
     strata_status status = save(&state, place, recipe, path, err);
     st_arena_free(state.arena);

@@ -25,6 +25,14 @@ void st_checkpoint_add_classes(st_text *text, const strata_model *model, const s
 void st_checkpoint_add_prepared(st_text *text, const strata_model *model, const st_recipe *recipe);
 void st_checkpoint_add_run(st_text *text, const strata_model *model, const st_recipe *recipe);
 
+/* The picture that a dense layer sees as a vector, through flatten, dropout and activations; h * w is 1 where it sees
+ * none. */
+st_dims st_picture_seen(const st_graph *graph, const st_node *node);
+/* Brings the columns of a weight that is_channels_last, of a layer of the graph that sees a picture as a vector, into
+ * our order; all other weights stay as they are. */
+strata_status st_channels_first(st_real *values, const st_tensor *tensor, const st_graph *graph, const st_node *node,
+                                strata_error *err);
+
 strata_status st_checkpoint_read_place(st_place_in_run *place, const st_weights *weights, st_arena *arena,
                                        strata_error *err);
 

@@ -155,7 +155,7 @@ static strata_status read_preparation(st_checkpoint_head *out, const st_weights 
                                       strata_error *err) {
     st_json json;
     prepared of = {.numbers = {.deviation = {1, 1, 1, 1}}, .range = 1, .fit = ST_FIT_PAD};
-    ST_TRY(begin_json(&json, weights, "strata.preparation", arena, err));
+    ST_TRY(begin_json(&json, weights, ST_PAIR_PREPARATION, arena, err));
     ST_TRY(st_json_enter(&json, '{', err));
     for (bool more = true; more;) {
         char *key = NULL;
@@ -186,7 +186,7 @@ static strata_status read_classes(st_checkpoint_head *head, const st_weights *we
                                   strata_error *err) {
     enum { CLASS_LIMIT = 1 << 20 };
     st_json json;
-    ST_TRY(begin_json(&json, weights, "strata.classes", arena, err));
+    ST_TRY(begin_json(&json, weights, ST_PAIR_CLASSES, arena, err));
     for (int pass = 0; pass < 2; pass++) {
         size_t count = 0;
         json.at = 0;
@@ -215,23 +215,27 @@ static strata_status read_classes(st_checkpoint_head *head, const st_weights *we
     return STRATA_OK;
 }
 
-static strata_status read_head(st_checkpoint_head *out, st_arena *arena, const st_weights *weights, strata_error *err) {
-    const char *net = st_weights_metadata(weights, "strata.net");
-    if (net == NULL) {
-        return STRATA_OK;
+strata_status st_checkpoint_head_take(st_checkpoint_head *out, st_arena *arena, const st_weights *weights,
+                                      strata_error *err) {
+    *out = (st_checkpoint_head){0};
+    const char *net = st_weights_metadata(weights, ST_PAIR_NET);
+    if (net != NULL) {
+        char *text = NULL;
+        ST_TRY(st_arena_text(&text, arena, net, strlen(net), err));
+        out->net_text = text;
     }
-    char *text = NULL;
-    ST_TRY(st_arena_text(&text, arena, net, strlen(net), err));
-    out->net_text = text;
-    ST_TRY(read_classes(out, weights, arena, err));
-    return read_preparation(out, weights, arena, err);
+    if (st_weights_metadata(weights, ST_PAIR_CLASSES) != NULL) {
+        ST_TRY(read_classes(out, weights, arena, err));
+    }
+    return st_weights_metadata(weights, ST_PAIR_PREPARATION) != NULL ? read_preparation(out, weights, arena, err)
+                                                                     : STRATA_OK;
 }
 
 strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, const char *path, strata_error *err) {
     *out = (st_checkpoint_head){0};
     st_weights weights;
     ST_TRY(st_weights_open(&weights, path, err));
-    strata_status status = read_head(out, arena, &weights, err);
+    strata_status status = st_checkpoint_head_take(out, arena, &weights, err);
     st_weights_close(&weights);
     return status;
 }

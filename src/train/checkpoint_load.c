@@ -1,5 +1,6 @@
 /* Weights, and with a place all that a resume needs, from a checkpoint into a model. Nothing of the model changes
- * before the whole file has been found good. */
+ * before every tensor has been found, with its shape, and the hash of a file that has one is right: what can still fail
+ * then is the disk. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,11 +8,16 @@
 #include "train/checkpoint.h"
 #include "train/tuning.h"
 
+#define HINT "strata weights FILE --for NET shows both side by side"
+
 static strata_status find_tensor(const st_tensor **out, const st_weights *weights, const char *name,
                                  const st_state *expected, strata_error *err) {
     const st_tensor *tensor = st_weights_find(weights, name);
     if (tensor == NULL) {
-        return st_fail_file(err, STRATA_FORMAT, weights->file.path, "it does not fit the net: no tensor '%s'", name);
+        strata_status status =
+            st_fail_file(err, STRATA_FORMAT, weights->file.path, "it does not fit the net: no tensor '%s'", name);
+        st_error_hint(err, HINT);
+        return status;
     }
     bool same = tensor->rank == expected->dims.rank;
     for (int i = 0; same && i < tensor->rank; i++) {
@@ -21,8 +27,11 @@ static strata_status find_tensor(const st_tensor **out, const st_weights *weight
         char found[ST_TENSOR_DIMS_TEXT], wanted[ST_TENSOR_DIMS_TEXT];
         st_tensor_dims(found, tensor->rank, tensor->dims);
         st_tensor_dims(wanted, expected->dims.rank, expected->dims.dims);
-        return st_fail_file(err, STRATA_FORMAT, weights->file.path,
-                            "it does not fit the net: '%s' is %s there, the net has %s", name, found, wanted);
+        strata_status status =
+            st_fail_file(err, STRATA_FORMAT, weights->file.path,
+                         "it does not fit the net: '%s' is %s there, the net has %s", name, found, wanted);
+        st_error_hint(err, HINT);
+        return status;
     }
     *out = tensor;
     return STRATA_OK;
@@ -30,7 +39,7 @@ static strata_status find_tensor(const st_tensor **out, const st_weights *weight
 
 typedef struct load_state {
     strata_model *model;
-    st_weights weights;
+    const st_weights *weights;
     st_arena *arena;
     st_checkpoint_tensor *list;
     size_t count;
@@ -45,7 +54,7 @@ static bool is_kept(const load_state *state, const st_parameter *parameter, cons
     const st_graph *graph = state->model->core->graph;
     const st_tensor *tensor = NULL;
     return state->may_differ != NULL && state->may_differ[parameter->node - graph->nodes] &&
-           (!state->heads_too || find_tensor(&tensor, &state->weights, name, expected, NULL) != STRATA_OK);
+           (!state->heads_too || find_tensor(&tensor, state->weights, name, expected, NULL) != STRATA_OK);
 }
 
 /* Visits the tensors that the model needs, in the order in which save writes them. */
@@ -68,18 +77,23 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
             }
             continue;
         }
-        ST_TRY(find_tensor(&tensor, &state->weights, name, expected, err));
-        ST_TRY(st_weights_read(&state->weights, tensor, at->model->scratch, err));
-        if (state->stores) {
-            st_model_set(at->model, at->index, at->which, at->model->scratch);
+        ST_TRY(find_tensor(&tensor, state->weights, name, expected, err));
+        if (!state->stores) {
+            if (!st_stored_is_real(tensor->stored)) { /* or it says what it is */
+                ST_TRY(st_weights_read(state->weights, tensor, at->model->scratch, err));
+            }
+            continue; /* its bytes are in the file: the reader saw that */
         }
+        ST_TRY(st_weights_read(state->weights, tensor, at->model->scratch, err));
+        ST_TRY(st_channels_first(at->model->scratch, tensor, at->model->graph, parameter->node, err));
+        st_model_set(at->model, at->index, at->which, at->model->scratch);
     }
     return STRATA_OK;
 }
 
 /* The hash that save wrote, over every tensor of the file, whether this model needs it or not. */
 static strata_status check_hash(const load_state *state, strata_error *err) {
-    const char *expected = st_weights_metadata(&state->weights, "strata.sha256");
+    const char *expected = st_weights_metadata(state->weights, "strata.sha256");
     if (expected == NULL) {
         return STRATA_OK; /* another program's file */
     }
@@ -87,18 +101,18 @@ static strata_status check_hash(const load_state *state, strata_error *err) {
     char found[65];
     const st_model *core = state->model->core;
     st_sha256_begin(&sha);
-    for (size_t i = 0; i < state->weights.tensor_count; i++) {
-        const st_tensor *tensor = &state->weights.tensors[i];
+    for (size_t i = 0; i < state->weights->tensor_count; i++) {
+        const st_tensor *tensor = &state->weights->tensors[i];
         st_real *values = core->scratch;
         if (tensor->count > core->scratch_count) { /* of a head that this model leaves out */
             ST_TRY(st_arena_alloc(&values, state->arena, tensor->count, sizeof *values, err));
         }
-        ST_TRY(st_weights_read(&state->weights, tensor, values, err));
+        ST_TRY(st_weights_read(state->weights, tensor, values, err));
         st_checkpoint_hash_values(&sha, values, tensor->count);
     }
     st_sha256_end(&sha, found);
     if (strcmp(found, expected) != 0) {
-        return st_fail_file(err, STRATA_FORMAT, state->weights.file.path,
+        return st_fail_file(err, STRATA_FORMAT, state->weights->file.path,
                             "it is damaged: its tensors hash to %.12s..., its metadata says %.12s...", found, expected);
     }
     return STRATA_OK;
@@ -106,8 +120,8 @@ static strata_status check_hash(const load_state *state, strata_error *err) {
 
 static strata_status check_extra(const load_state *state, strata_error *err) {
     const st_model *core = state->model->core;
-    for (size_t i = 0; i < state->weights.tensor_count; i++) {
-        const char *name = state->weights.tensors[i].name, *dot = strrchr(name, '.');
+    for (size_t i = 0; i < state->weights->tensor_count; i++) {
+        const char *name = state->weights->tensors[i].name, *dot = strrchr(name, '.');
         bool is_known =
             strncmp(name, "optimizer.", 10) == 0 || (dot != NULL && strcmp(dot, ".num_batches_tracked") == 0);
         for (int n = 0; !is_known && n < core->graph->node_count; n++) {
@@ -117,8 +131,10 @@ static strata_status check_extra(const load_state *state, strata_error *err) {
             }
         }
         if (!is_known) {
-            return st_fail_file(err, STRATA_FORMAT, state->weights.file.path,
-                                "it does not fit the net: the net has no tensor '%s'", name);
+            strata_status status = st_fail_file(err, STRATA_FORMAT, state->weights->file.path,
+                                                "it does not fit the net: the net has no tensor '%s'", name);
+            st_error_hint(err, HINT);
+            return status;
         }
     }
     return STRATA_OK;
@@ -171,8 +187,8 @@ static strata_status check_run(const st_weights *weights, const st_recipe *recip
 static strata_status load(load_state *state, st_place_in_run *place, const st_recipe *recipe, strata_error *err) {
     st_place_in_run found = {0};
     if (place != NULL) {
-        ST_TRY(check_run(&state->weights, recipe, state->model, err));
-        ST_TRY(st_checkpoint_read_place(&found, &state->weights, state->arena, err));
+        ST_TRY(check_run(state->weights, recipe, state->model, err));
+        ST_TRY(st_checkpoint_read_place(&found, state->weights, state->arena, err));
     }
     ST_TRY(check_extra(state, err));
     ST_TRY(check_hash(state, err));
@@ -187,35 +203,41 @@ static strata_status load(load_state *state, st_place_in_run *place, const st_re
     return STRATA_OK;
 }
 
-static strata_status load_file(load_state *state, st_place_in_run *place, const st_recipe *recipe, const char *path,
-                               strata_error *err) {
-    ST_TRY(st_weights_open(&state->weights, path, err));
+static strata_status load_open(load_state *state, st_place_in_run *place, const st_recipe *recipe, strata_error *err) {
+    ST_TRY(st_arena_create(&state->arena, err));
     strata_status status = load(state, place, recipe, err);
-    st_error_file(err, path);
-    st_weights_close(&state->weights);
+    st_error_file(err, state->weights->file.path);
+    st_arena_free(state->arena);
     return status;
+}
+
+strata_status st_checkpoint_load_open(strata_model *model, const st_weights *weights, strata_error *err) {
+    load_state state = {.model = model, .weights = weights};
+    return load_open(&state, NULL, NULL, err);
 }
 
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err) {
-    load_state state = {.model = model};
-    ST_TRY(st_arena_create(&state.arena, err));
-    strata_status status = load_file(&state, place, recipe, path, err);
-    st_arena_free(state.arena);
+    st_weights weights;
+    ST_TRY(st_weights_open(&weights, path, err));
+    load_state state = {.model = model, .weights = &weights};
+    strata_status status = load_open(&state, place, recipe, err);
+    st_weights_close(&weights);
     return status;
 }
 
 strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *left, const char *path,
                                   strata_error *err) {
-    load_state state = {.model = model, .heads_too = heads_too, .left = left};
+    st_weights weights;
     bool *heads = NULL;
-    ST_TRY(st_arena_create(&state.arena, err));
-    strata_status status = st_regime_heads(&heads, state.arena, model->core->graph, err);
+    ST_TRY(st_weights_open(&weights, path, err));
+    load_state state = {.model = model, .weights = &weights, .heads_too = heads_too, .left = left};
+    strata_status status = st_regime_heads(&heads, weights.arena, model->core->graph, err);
     state.may_differ = heads;
     if (status == STRATA_OK) {
-        status = load_file(&state, NULL, NULL, path, err);
+        status = load_open(&state, NULL, NULL, err);
     }
-    st_arena_free(state.arena);
+    st_weights_close(&weights);
     return status;
 }
 

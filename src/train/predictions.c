@@ -275,7 +275,8 @@ const char *strata_predictions_class(strata_predictions *predictions, size_t ind
 const char *strata_predictions_file(strata_predictions *predictions, size_t picture) {
     predictions->file_name[0] = '\0';
     if (predictions->data != NULL && picture < predictions->count) {
-        st_data_name(predictions->data, predictions->part, predictions->indexes[picture], predictions->file_name);
+        strata_dataset_file(predictions->data, predictions->part, predictions->indexes[picture],
+                            predictions->file_name);
     }
     return predictions->file_name;
 }

@@ -113,6 +113,7 @@ strata_status st_recipe_fill(st_recipe *out, const strata_train_options *options
                         .step_factor = options->step_factor == 0.0 ? 0.1 : options->step_factor,
                         .warmup = options->warmup,
                         .seed = options->seed,
+                        .balance = options->balance,
                         .accumulate = options->accumulate != 0 ? options->accumulate : 1,
                         .patience = options->patience,
                         .clip = options->clip,

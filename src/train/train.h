@@ -27,7 +27,8 @@ struct strata_model {
     st_optimizer optimizer;
     char **classes; /* names in the order of the outputs; NULL: not known */
     size_t class_count;
-    char *number_name;     /* room for a class without a name */
+    char *number_name; /* room for a class without a name */
+    bool skips_self_test;
     bool has_preparation;  /* a trainer or a checkpoint has said it */
     st_geometry geometry;  /* sizes; core->preparation is the rest */
     char preparation[200]; /* in words */
@@ -67,6 +68,7 @@ typedef struct st_recipe {
     bool nesterov;
     uint64_t seed;
     st_augment augment;
+    bool balance;                 /* see st_balance */
     int64_t accumulate, patience; /* patience 0: for ever */
     double clip, ema;             /* 0: not */
     const char *train; /* the layers that are trained, as in st_regime_find; lent; NULL: those that are not frozen */
@@ -99,6 +101,7 @@ void st_tally_metrics(const st_tally *tally, size_t classes, strata_metrics *out
 /* One step at a rate of one's own, epoch after epoch, without evaluation; the mean loss before it, which may be
  * infinite: then the weights have not moved. */
 strata_status st_trainer_try(strata_trainer *trainer, double rate, double *loss, strata_error *err);
+st_optimizer st_trainer_optimizer(const strata_trainer *trainer);
 /* ---- views: a picture looked at several times, for predictions that are averaged ---- */
 
 enum { ST_MOST_VIEWS = 10 };
@@ -193,7 +196,8 @@ typedef struct st_place_in_run {
 } st_place_in_run;
 
 strata_status st_checkpoint_save(const strata_model *model, const st_place_in_run *place, const st_recipe *recipe,
-                                 const char *path, strata_error *err); /* place NULL: weights only */
+                                 const char *self_test, const char *path,
+                                 strata_error *err); /* place NULL: weights only */
 /* Weights (and with `place` all of a resume) from a file whose tensors must fit the model. */
 strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, const st_recipe *recipe, const char *path,
                                  strata_error *err);
@@ -202,6 +206,12 @@ strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, co
  * line. Where another tensor is missing or differs it is an error. */
 strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *left, const char *path,
                                   strata_error *err);
+/* Weights alone, from an open file. */
+strata_status st_checkpoint_load_open(strata_model *model, const st_weights *weights, strata_error *err);
+/* What a model says of a few drawn pictures, as text; nothing where it does not know how pictures are prepared. */
+strata_status st_self_test_add(st_text *text, strata_model *model, strata_error *err);
+/* Asks again, where the file says what the answers were; STRATA_FORMAT where they are others. */
+strata_status st_self_test_check(strata_model *model, const st_weights *weights, strata_error *err);
 /* Where the run of a checkpoint stands. */
 strata_status st_checkpoint_place(st_place_in_run *place, const char *path, strata_error *err);
 /* What the metadata says, for opening a checkpoint that has nothing else. Strings live in `arena`. */
@@ -214,6 +224,8 @@ typedef struct st_checkpoint_head {
     bool has_preparation;
 } st_checkpoint_head;
 strata_status st_checkpoint_head_read(st_checkpoint_head *out, st_arena *arena, const char *path, strata_error *err);
+strata_status st_checkpoint_head_take(st_checkpoint_head *out, st_arena *arena, const st_weights *weights,
+                                      strata_error *err);
 strata_status st_checkpoint_need_net(const st_checkpoint_head *head, const char *path, strata_error *err);
 void st_checkpoint_hash(const strata_model *model, char out[65]); /* of the weights alone: strata_model_hash */
 

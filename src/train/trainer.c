@@ -17,6 +17,7 @@ struct strata_trainer {
     st_augmentation augmentation;
     st_batcher *batcher;
     uint32_t *order;
+    st_balance *balance;   /* NULL: each picture once in an epoch */
     size_t count;          /* training pictures */
     int64_t step_pictures; /* but for an epoch's last step */
     int64_t epoch_steps;
@@ -93,6 +94,8 @@ static strata_status take_preparation(strata_trainer *trainer, strata_error *err
 static strata_status take_classes(strata_trainer *trainer, strata_error *err) {
     strata_model *model = trainer->model;
     size_t count = strata_dataset_class_count(trainer->data);
+    ST_FAIL_IF(count < 2, err, STRATA_INVALID, "%s has one class, '%s': there is nothing to tell apart",
+               strata_dataset_name(trainer->data), strata_dataset_class(trainer->data, 0));
     if (count != model->class_count) {
         strata_status status =
             st_fail(err, STRATA_SHAPE, "the net has %zu outputs, the data %zu classes", model->class_count, count);
@@ -180,6 +183,9 @@ static strata_status build(strata_trainer *trainer, const strata_train_options *
         st_model_average(core, 1.0);
     }
     ST_TRY(st_arena_alloc(&trainer->order, trainer->arena, trainer->count, sizeof *trainer->order, err));
+    if (trainer->recipe.balance) {
+        ST_TRY(st_balance_create(&trainer->balance, trainer->arena, trainer->data, err));
+    }
     int threads = trainer->recipe.augment.count > 0 ? st_cpu_count() : 0;
     ST_TRY(st_batcher_create(&trainer->batcher, trainer->data, STRATA_TRAIN, (size_t)piece, &trainer->model->geometry,
                              threads, err));
@@ -229,8 +235,9 @@ static void find_span(const strata_trainer *trainer, int64_t *first, int64_t *co
 
 /* Between two epochs. */
 static bool is_out_of_patience(const strata_trainer *trainer) {
-    const st_place_in_run *place = &trainer->place;
-    return trainer->recipe.patience > 0 && place->epoch - place->best_epoch >= trainer->recipe.patience;
+    int64_t best = trainer->place.best_epoch, thaw = trainer->recipe.thaw; /* what is to come begins anew there */
+    int64_t since = trainer->place.epoch - (best > thaw ? best : thaw);
+    return trainer->recipe.patience > 0 && since >= trainer->recipe.patience;
 }
 
 bool strata_trainer_is_done(const strata_trainer *trainer) {
@@ -259,7 +266,12 @@ static bool needs_pictures(const strata_trainer *trainer) {
 }
 
 static strata_status start_epoch(strata_trainer *trainer, strata_error *err) {
-    st_data_order(trainer->order, trainer->count, trainer->recipe.seed, (uint64_t)trainer->place.epoch);
+    uint64_t seed = trainer->recipe.seed, epoch = (uint64_t)trainer->place.epoch;
+    if (trainer->balance != NULL) {
+        st_balance_order(trainer->balance, trainer->order, seed, epoch);
+    } else {
+        st_data_order(trainer->order, trainer->count, seed, epoch);
+    }
     size_t first = (size_t)(trainer->place.step * trainer->step_pictures);
     if (trainer->recipe.augment.count > 0) {
         trainer->augmentation.epoch = (uint64_t)trainer->place.epoch;
@@ -437,6 +449,10 @@ static void next_epoch(strata_trainer *trainer) {
     trainer->is_started = false;
 }
 
+st_optimizer st_trainer_optimizer(const strata_trainer *trainer) {
+    return trainer->recipe.optimizer;
+}
+
 strata_status st_trainer_try(strata_trainer *trainer, double rate, double *loss, strata_error *err) {
     bool ready = true;
     strata_step_info info;
@@ -516,7 +532,7 @@ strata_status strata_trainer_save(const strata_trainer *trainer, const char *pat
                "the weights are not finite any more after epoch %" PRId64 ", step %" PRId64
                ": the first tensor with infinities is %s",
                trainer->place.epoch + 1, trainer->place.step, bad);
-    return st_checkpoint_save(trainer->model, &trainer->place, &trainer->recipe, path, err);
+    return st_checkpoint_save(trainer->model, &trainer->place, &trainer->recipe, NULL, path, err);
 }
 
 strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, strata_error *err) {

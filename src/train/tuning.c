@@ -185,15 +185,15 @@ strata_status st_tuning_prepare(st_tuning *tuning, int64_t epoch, bool *ready, s
 
 strata_status st_tuning_feed(st_feed *out, st_tuning *tuning, const st_batch *batch, int64_t epoch,
                              const uint32_t *order, size_t first, size_t n, strata_error *err) {
-    if (tuning->features == NULL) {
-        out->pixels = batch->pixels;
+    if (st_tuning_needs_pictures(tuning)) {
+        if (tuning->features == NULL) {
+            out->pixels = batch->pixels;
+        } else {
+            out->rows = st_features_of(tuning->features, batch);
+        }
         out->labels = batch->labels;
-        out->n = (int64_t)batch->n;
-        return STRATA_OK;
-    }
-    if (tuning->kept.variants == 0) {
-        out->rows = st_features_of(tuning->features, batch);
-        out->labels = batch->labels;
+        out->other_labels = batch->other_labels;
+        out->shares = batch->shares;
         out->n = (int64_t)batch->n;
         return STRATA_OK;
     }

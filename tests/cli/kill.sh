@@ -9,6 +9,7 @@ strata=$(cd "$(dirname "$strata")" && pwd)/$(basename "$strata")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 cd "$work" || exit 1
+export XDG_CACHE_HOME="$work/cache"
 
 seconds() { date +%s.%N; }
 hash() { sed -n 's/.*"weights_sha256": "\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
@@ -92,3 +93,14 @@ END
 story kill-augmented $((kills / 2)) 'train small.net --data pictures --augment cifar --epochs 40 --batch 32'
 story kill-accumulated $((kills / 2)) \
     'train small.net --data pictures --augment cifar --epochs 40 --batch 16 --accumulate 3 --clip 1 --ema 0.98 --patience 40 --schedule constant'
+
+# Pictures of many sizes, cut and coloured at random, each class as often as the others; then a part of a net that has
+# learned, on features of those pictures that are kept.
+sh "$here/../make-cifar" sizes 330 40 sizes
+rm -r sizes/train/cat/00[12]*
+story kill-sizes $((kills / 2)) \
+    'train small.net --data sizes --augment imagenet --balance --epochs 20 --batch 32'
+"$strata" train small.net --data pictures --epochs 2 --quiet --out base > /dev/null || exit 1
+story kill-finetune $((kills / 2)) \
+    'finetune base --data sizes --train 3 4 7 --thaw 10 --augment imagenet --variants 3 --balance --epochs 40'
+story kill-finetune-all $((kills / 4)) 'finetune base --data sizes --train all --augment imagenet --epochs 10'

@@ -6,37 +6,56 @@
 # The checkpoint fits, a second one beside it does not.
 disk=$work/disk
 mkdir "$disk"
-bytes=$(($(wc -c < "$work/half/last.safetensors") * 3 / 2 + 100000))
-if [ "$(id -u)" = 0 ] && mount -t tmpfs -o "size=$bytes" strata-full "$disk" 2> /dev/null; then
+full_disk() { # idx, pictures or finetune
+    [ "$1" = $story ] || begin_story "$1"
+    bytes=$(($(wc -c < "$work/half/last.safetensors") * 3 / 2 + 20000))
+    if ! { [ "$(id -u)" = 0 ] && mount -t tmpfs -o "size=$bytes" strata-full "$disk" 2> /dev/null; }; then
+        echo "skip faults/full-disk-$1: mounting a small tmpfs needs root"
+        return
+    fi
     trap 'umount "$disk" 2> /dev/null; rm -rf "$work"' EXIT
     mkdir "$disk/run"
     cp "$work/half/last.safetensors" "$work"/half/*.txt "$work"/half/*.net "$disk/run/"
+    # Nor is there room for the features and for what is decoded: both go without.
+    rm -rf "$work/cache"
+    mkdir "$disk/cache"
+    export XDG_CACHE_HOME="$disk/cache"
+    # What is left is taken.
+    head -c 10000000 /dev/zero > "$disk/rest" 2> /dev/null
     resume '' "$disk/run" > "$work/out" 2> "$work/err"
     code=$?
     if [ $code = 1 ] && grep -qi 'no space' "$work/err"; then
-        pass faults/full-disk-is-said
+        pass "faults/full-disk-$1-is-said"
     else
-        fail faults/full-disk-is-said "exit status $code: $(head -n 3 "$work/err")"
+        fail "faults/full-disk-$1-is-said" "exit status $code: $(head -n 3 "$work/err")"
     fi
     if cmp -s "$work/half/last.safetensors" "$disk/run/last.safetensors"; then
-        pass faults/full-disk-keeps-the-checkpoint
+        pass "faults/full-disk-$1-keeps-the-checkpoint"
     else
-        fail faults/full-disk-keeps-the-checkpoint 'it changed'
+        fail "faults/full-disk-$1-keeps-the-checkpoint" 'it changed'
     fi
-    left=$(find "$disk/run" -type f ! -name '*.safetensors' ! -name '*.txt' ! -name '*.net' ! -name '*.jsonl' ! -name .lock)
-    if [ -z "$left" ]; then pass faults/full-disk-leaves-no-rest; else fail faults/full-disk-leaves-no-rest "$left"; fi
+    left=$(find "$disk/run" "$disk/cache" -type f -size +0 ! -name '*.safetensors' ! -name '*.txt' ! -name '*.net' \
+        ! -name '*.jsonl' ! -name .lock)
+    if [ -z "$left" ]; then
+        pass "faults/full-disk-$1-leaves-no-rest"
+    else
+        fail "faults/full-disk-$1-leaves-no-rest" "$left"
+    fi
+    rm "$disk/rest"
     mount -o remount,size=16m "$disk"
     resume '' "$disk/run" > "$work/out" 2> "$work/err"
     if [ "$(weights_of "$work/out")" = "$reference" ]; then
-        pass faults/full-disk-resumes-to-the-same-weights
+        pass "faults/full-disk-$1-resumes-to-the-same-weights"
     else
-        fail faults/full-disk-resumes-to-the-same-weights "$(head -n 3 "$work/err")"
+        fail "faults/full-disk-$1-resumes-to-the-same-weights" "$(head -n 3 "$work/err")"
     fi
     umount "$disk"
     trap 'rm -rf "$work"' EXIT
-else
-    echo 'skip faults/full-disk: mounting a small tmpfs needs root'
-fi
+    export XDG_CACHE_HOME="$work/cache"
+}
+full_disk idx
+full_disk pictures
+full_disk finetune
 
 # Root may write everywhere: the program runs as nobody then.
 locked=$work/locked

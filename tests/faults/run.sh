@@ -1,14 +1,15 @@
 #!/bin/sh
 # Lets one system call after another fail in the program (shim.c), once and for ever, over a training that continues an
-# earlier one, a fresh training, an eval and a describe. Each time: done or exit status 1 with a short message; no crash,
-# no hang; and the earlier checkpoint continues to the weights of the undisturbed training.
+# earlier one, a fresh training, an eval and a describe; then over augmented pictures of many sizes and a part of a net
+# that learns on their features, begun and continued, and over the doctor. Each time: done or exit status 1 with a short
+# message; no crash, no hang; and the earlier checkpoint continues to the weights of the undisturbed training.
 . tests/faults/common.sh
 
 limit=8 # calls of one kind that are let fail, spread evenly; all with STRATA_LONG
 [ -n "${STRATA_LONG-}" ] && limit=100000
 
 act() { # what, words before the command; in a fresh copy of the half-done run
-    rm -rf "$work/copy" "$work/fresh"
+    rm -rf "$work/copy" "$work/fresh" "$work/cache"
     cp -r "$work/half" "$work/copy"
     # shellcheck disable=SC2086
     case $1 in
@@ -16,6 +17,7 @@ act() { # what, words before the command; in a fresh copy of the half-done run
     train) train "$2" "$work/fresh" ;;
     eval) $2 "$strata" eval "$work/half" --data "$data" --threads 2 ;;
     describe) $2 "$strata" describe lenet5 --train --plan ;;
+    data) $2 "$strata" data "$work/pictures" --sheet "$work/sheet.png" ;;
     esac > "$work/out" 2> "$work/err"
 }
 
@@ -42,10 +44,11 @@ continues() { # name
     return 1
 }
 
-for what in describe eval train resume; do
+walk() { # what
+    what=$1
     for call in alloc open read pread write fsync rename close; do
         act $what "env LD_PRELOAD=$shim FAULT_CALL=$call FAULT_COUNT=$work/count" || {
-            fail "faults/$what/$call" "fails without a fault: $(head -n 3 "$work/err")"
+            fail "faults/$story-$what/$call" "fails without a fault: $(head -n 3 "$work/err")"
             continue
         }
         total=$(cat "$work/count")
@@ -55,7 +58,7 @@ for what in describe eval train resume; do
         bad=0
         while [ "$n" -le "$total" ]; do
             for ever in 0 1; do
-                name="faults/$what/$call-$n-of-$total$([ $ever = 1 ] && echo -on)"
+                name="faults/$story-$what/$call-$n-of-$total$([ $ever = 1 ] && echo -on)"
                 act $what "env LD_PRELOAD=$shim FAULT_CALL=$call FAULT_N=$n FAULT_FOREVER=$ever timeout 60"
                 if judge "$name" $? && { [ $what != resume ] || continues "$name"; }; then
                     good=$((good + 1))
@@ -65,7 +68,17 @@ for what in describe eval train resume; do
             done
             n=$((n + step))
         done
-        [ $bad = 0 ] && [ $good -gt 0 ] && pass "faults/$what/$call ($good faults in $total calls)"
+        [ $bad = 0 ] && [ $good -gt 0 ] && pass "faults/$story-$what/$call ($good faults in $total calls)"
     done
+}
+
+for what in describe eval train resume; do walk $what; done
+[ -n "${STRATA_LONG-}" ] || limit=3
+for trained in pictures finetune; do
+    begin_story $trained
+    walk train
+    walk resume
 done
+story=pictures
+walk data
 exit $status

@@ -20,9 +20,34 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "data/hdf5.h"
+#include "formats/hdf5.h"
 
 enum { FIRST_OTHER = 5, ABOVE_ALL = 10, MOST_OPEN = 65536 };
+
+/* ---- on both sides ---- */
+
+static bool send_all(int socket, const void *bytes, size_t count) {
+    const unsigned char *at = bytes;
+    while (count > 0) {
+        ssize_t put = send(socket, at, count, MSG_NOSIGNAL);
+        if (put > 0) {
+            at += put;
+            count -= (size_t)put;
+        } else if (put == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What has come, at most `count` bytes; 0: nothing more will. */
+static size_t receive(int socket, void *bytes, size_t count) {
+    ssize_t got;
+    do {
+        got = recv(socket, bytes, count, 0);
+    } while (got < 0 && errno == EINTR);
+    return got > 0 ? (size_t)got : 0;
+}
 
 /* ---- in the child ---- */
 
@@ -103,29 +128,18 @@ void st_child_seal(void) {
 }
 
 bool st_child_say(const void *bytes, size_t count) {
-    const unsigned char *at = bytes;
-    while (count > 0) {
-        ssize_t put = send(ST_CHILD_SOCKET, at, count, MSG_NOSIGNAL);
-        if (put > 0) {
-            at += put;
-            count -= (size_t)put;
-        } else if (put == 0 || errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
+    return send_all(ST_CHILD_SOCKET, bytes, count);
 }
 
 bool st_child_listen(void *bytes, size_t count) {
     unsigned char *at = bytes;
     while (count > 0) {
-        ssize_t got = recv(ST_CHILD_SOCKET, at, count, 0);
-        if (got > 0) {
-            at += got;
-            count -= (size_t)got;
-        } else if (got == 0 || errno != EINTR) {
+        size_t got = receive(ST_CHILD_SOCKET, at, count);
+        if (got == 0) {
             return false;
         }
+        at += got;
+        count -= got;
     }
     return true;
 }
@@ -216,17 +230,7 @@ static strata_status fail_ended(st_child *child, strata_error *err) {
 }
 
 strata_status st_child_tell(st_child *child, const void *bytes, size_t count, strata_error *err) {
-    const unsigned char *at = bytes;
-    while (count > 0) {
-        ssize_t put = send(child->socket, at, count, MSG_NOSIGNAL);
-        if (put > 0) {
-            at += put;
-            count -= (size_t)put;
-        } else if (put == 0 || errno != EINTR) {
-            return fail_ended(child, err);
-        }
-    }
-    return STRATA_OK;
+    return send_all(child->socket, bytes, count) ? STRATA_OK : fail_ended(child, err);
 }
 
 static strata_status wait_for(const st_child *child, strata_error *err) {
@@ -252,13 +256,12 @@ strata_status st_child_hear(st_child *child, void *bytes, size_t count, strata_e
     unsigned char *at = bytes;
     while (count > 0) {
         ST_TRY(wait_for(child, err));
-        ssize_t got = recv(child->socket, at, count, 0);
-        if (got > 0) {
-            at += got;
-            count -= (size_t)got;
-        } else if (got == 0 || errno != EINTR) {
+        size_t got = receive(child->socket, at, count);
+        if (got == 0) {
             return fail_ended(child, err);
         }
+        at += got;
+        count -= got;
     }
     return STRATA_OK;
 }

@@ -1,0 +1,328 @@
+/* ONNX: operators that leave the numbers as they are. Of most of them nothing comes into the net: it is noted what ONNX
+ * sees, and the layer that follows knows what to do with it. */
+#ifdef ST_WITH_PROTOBUF
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "formats/onnx.h"
+
+/* The first input, where it is a value of the net. *in NULL: the node has gone into the list. */
+static strata_status take_value(st_onnx_value **in, st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    ST_TRY(st_onnx_input(in, o, node, 0, err));
+    if (*in == NULL) {
+        return st_onnx_fail(o, err, "it has no input");
+    }
+    if ((*in)->kind != ST_ONNX_VALUE) {
+        *in = NULL;
+        return st_onnx_lack(o, node, "%s of a constant", node->op_type);
+    }
+    return STRATA_OK;
+}
+
+static strata_status read_same(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    st_onnx_value *in = NULL;
+    ST_TRY(take_value(&in, o, node, err));
+    return in != NULL ? st_onnx_output(o, node, in, err) : STRATA_OK;
+}
+
+static strata_status read_cast(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    int64_t to = st_onnx_int(node, "to", 0);
+    if (to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
+        return st_onnx_lack(o, node, "Cast to the type %" PRId64 " of ONNX", to);
+    }
+    return read_same(o, node, err);
+}
+
+/* ---- sides ---- */
+
+/* Gives the value these sides, where the net needs no change for it. */
+static strata_status put_shape(st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in, int rank,
+                               const int64_t *shape, strata_error *err) {
+    st_onnx_value out = *in;
+    st_dims d = in->dims;
+    int64_t whole = d.h * d.w * d.c;
+    bool same = rank == in->rank && memcmp(shape, in->shape, (size_t)rank * sizeof *shape) == 0;
+    bool is_vector = d.h == 1 && d.w == 1;
+    bool is_joined = rank == 2 && shape[1] == whole && (in->rank == 4 || in->is_joined || is_vector);
+    bool is_back = in->is_joined && rank == 4 &&
+                   (in->is_last ? shape[1] == d.h && shape[2] == d.w && shape[3] == d.c
+                                : shape[1] == d.c && shape[2] == d.h && shape[3] == d.w);
+    int channel = -1, others = 0;
+    for (int i = 1; i < rank; i++) {
+        channel = shape[i] == d.c && channel < 0 ? i : channel;
+        others += shape[i] != 1;
+    }
+    bool is_column = is_vector && channel > 0 && others <= 1 && (channel == 1 || channel == rank - 1);
+    if (rank < 2 || shape[0] != in->shape[0] || !(same || is_joined || is_back || is_column)) {
+        return st_onnx_lack(o, node, "%s to other sides", node->op_type);
+    }
+    out.rank = rank;
+    memcpy(out.shape, shape, (size_t)rank * sizeof *shape);
+    if (!same) {
+        out.is_joined = is_joined && !is_vector;
+        out.is_last = is_joined || is_back ? in->is_last && !is_vector : channel != 1;
+    }
+    return st_onnx_output(o, node, &out, err);
+}
+
+static strata_status read_flatten(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    st_onnx_value *in = NULL;
+    ST_TRY(take_value(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
+    int64_t axis = st_onnx_int(node, "axis", 1), shape[2] = {1, 1};
+    axis = axis < 0 ? axis + in->rank : axis;
+    for (int i = 0; i < in->rank; i++) {
+        shape[i < axis ? 0 : 1] *= in->shape[i]; /* no more than the value has */
+    }
+    return put_shape(o, node, in, 2, shape, err);
+}
+
+static strata_status read_reshape(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    st_onnx_value *in = NULL, *target = NULL;
+    int64_t shape[ST_ONNX_RANK_MAX], whole = 1, rest = 1;
+    int unknown = -1, rank = 0;
+    ST_TRY(take_value(&in, o, node, err));
+    ST_TRY(st_onnx_input(&target, o, node, 1, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
+    if (target == NULL || target->ints == NULL || target->tensor.count > ST_ONNX_RANK_MAX) {
+        return st_onnx_lack(o, node, "Reshape to computed sides");
+    }
+    for (int i = 0; i < in->rank; i++) {
+        whole *= in->shape[i];
+    }
+    for (; (size_t)rank < target->tensor.count; rank++) {
+        int64_t side = target->ints[rank];
+        side = side == 0 && rank < in->rank ? in->shape[rank] : side;
+        shape[rank] = side;
+        if (side == -1 && unknown < 0) {
+            unknown = rank;
+        } else if (side < 1 || side > whole / rest) {
+            return st_onnx_fail(o, err, "side %d would be %" PRId64, rank, side);
+        } else {
+            rest *= side;
+        }
+    }
+    if (unknown >= 0) {
+        shape[unknown] = whole / rest;
+        rest *= shape[unknown];
+    }
+    if (rest != whole) {
+        return st_onnx_fail(o, err, "a value of %" PRId64 " numbers cannot have sides that make %" PRId64, whole, rest);
+    }
+    return put_shape(o, node, in, rank, shape, err);
+}
+
+/* Squeeze and Unsqueeze of a value; axes are an attribute until version 13, then an input. */
+static strata_status read_squeeze(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "axes");
+    bool adds = node->op_type[0] == 'U', is_axis[ST_ONNX_RANK_MAX] = {false};
+    st_onnx_value *in = NULL, *list = NULL;
+    int64_t shape[ST_ONNX_RANK_MAX];
+    ST_TRY(take_value(&in, o, node, err));
+    ST_TRY(st_onnx_input(&list, o, node, 1, err));
+    const int64_t *axes = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
+    size_t count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
+    if (in == NULL || count > ST_ONNX_RANK_MAX || (count > 0 && axes == NULL)) {
+        return in != NULL ? st_onnx_lack(o, node, "%s of computed axes", node->op_type) : STRATA_OK;
+    }
+    int whole = in->rank + (adds ? (int)count : 0), rank = 0, from = 0;
+    if (whole > ST_ONNX_RANK_MAX) {
+        return st_onnx_lack(o, node, "%s to more than %d sides", node->op_type, ST_ONNX_RANK_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + whole : axes[i];
+        if (axis < 0 || axis >= whole || is_axis[axis]) {
+            return st_onnx_fail(o, err, "axis %" PRId64 " of %d sides", axes[i], whole);
+        }
+        is_axis[axis] = true;
+    }
+    for (int i = 0; i < whole; i++) {
+        bool goes = !adds && (is_axis[i] || (count == 0 && i > 0 && in->shape[i] == 1));
+        if (goes && in->shape[i] != 1) {
+            return st_onnx_fail(o, err, "side %d is %" PRId64 ", only a side of 1 can be left out", i, in->shape[i]);
+        }
+        if (!goes) {
+            shape[rank++] = adds && is_axis[i] ? 1 : in->shape[adds ? from++ : i];
+        }
+    }
+    return put_shape(o, node, in, rank, shape, err);
+}
+
+/* Rows, columns, channels in one order or the other: what the net has is the same. */
+static strata_status read_transpose(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    static const int64_t to_last[4] = {0, 2, 3, 1}, to_first[4] = {0, 3, 1, 2};
+    const Onnx__AttributeProto *perm = st_onnx_find_attribute(node, "perm");
+    st_onnx_value *in = NULL;
+    ST_TRY(take_value(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
+    size_t rank = (size_t)in->rank;
+    bool is_same = perm != NULL && perm->n_ints == rank;
+    for (size_t i = 0; is_same && i < rank; i++) {
+        is_same = perm->ints[i] == (int64_t)i;
+    }
+    const int64_t *wanted = in->is_last ? to_first : to_last;
+    bool turns = perm != NULL && perm->n_ints == 4 && rank == 4 && !in->is_joined &&
+                 memcmp(perm->ints, wanted, 4 * sizeof *wanted) == 0;
+    if (is_same) {
+        return st_onnx_output(o, node, in, err);
+    }
+    if (!turns) {
+        return st_onnx_lack(o, node, "Transpose to another order");
+    }
+    st_onnx_value out = *in;
+    for (int i = 0; i < 4; i++) {
+        out.shape[i] = in->shape[wanted[i]];
+    }
+    out.is_last = !in->is_last;
+    return st_onnx_output(o, node, &out, err);
+}
+
+/* ---- every so many-th row and column ---- */
+
+/* Numbers of Slice: an attribute until version 9, then an input. */
+static strata_status slice_list(const int64_t **out, size_t *count, st_onnx *o, const Onnx__NodeProto *node,
+                                const char *name, size_t index, strata_error *err) {
+    const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, name);
+    st_onnx_value *value = NULL;
+    ST_TRY(st_onnx_input(&value, o, node, index, err));
+    *out = value != NULL ? value->ints : attribute != NULL ? attribute->ints : NULL;
+    *count = value != NULL ? value->tensor.count : attribute != NULL ? attribute->n_ints : 0;
+    return STRATA_OK;
+}
+
+static strata_status read_slice(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    static const char *const names[4] = {"starts", "ends", "axes", "steps"};
+    enum { STARTS, ENDS, AXES, STEPS, LARGEST_STEP = 64 };
+    const int64_t *lists[4] = {NULL};
+    size_t counts[4] = {0};
+    int64_t steps[2] = {1, 1};
+    st_onnx_value *in = NULL;
+    char layer[96];
+    bool can = true;
+    ST_TRY(take_value(&in, o, node, err));
+    for (size_t i = 0; in != NULL && i < ST_COUNT_OF(lists); i++) {
+        ST_TRY(slice_list(&lists[i], &counts[i], o, node, names[i], i + 1, err));
+        can = can && lists[i] != NULL && counts[i] == counts[0];
+    }
+    for (size_t i = 0; in != NULL && can && i < counts[0]; i++) {
+        int64_t axis = lists[AXES][i] < 0 ? lists[AXES][i] + in->rank : lists[AXES][i];
+        can = in->rank == 4 && !in->is_last && !in->is_joined && (axis == 2 || axis == 3) && lists[STARTS][i] == 0 &&
+              lists[ENDS][i] >= in->shape[axis] && lists[STEPS][i] >= 1 && lists[STEPS][i] <= LARGEST_STEP;
+        steps[can ? axis - 2 : 0] = lists[STEPS][i];
+    }
+    if (in == NULL || !can) {
+        return in != NULL ? st_onnx_lack(o, node, "Slice other than of every so many-th row") : STRATA_OK;
+    }
+    ST_TRY(st_onnx_settle(o, in, false, &can, err));
+    st_onnx_value out = *in;
+    out.is_share = false;
+    out.dims.h = out.shape[2] = (in->dims.h - 1) / steps[0] + 1;
+    out.dims.w = out.shape[3] = (in->dims.w - 1) / steps[1] + 1;
+    snprintf(layer, sizeof layer, "subsample %" PRId64 " stride=%" PRId64 "x%" PRId64, in->dims.c, steps[0], steps[1]);
+    ST_TRY(st_onnx_step(&out, o, layer, NULL, &in, 1, err));
+    return st_onnx_output(o, node, &out, err);
+}
+
+/* Channels of zeros, as many before as behind: a shortcut without weights. */
+static strata_status pad_channels(st_onnx *o, const Onnx__NodeProto *node, st_onnx_value *in, int64_t added,
+                                  strata_error *err) {
+    char layer[96];
+    bool can = true;
+    ST_TRY(st_onnx_settle(o, in, false, &can, err));
+    st_onnx_value out = *in;
+    out.is_share = false;
+    out.dims.c = out.shape[1] = in->dims.c + added;
+    snprintf(layer, sizeof layer, "subsample %" PRId64, out.dims.c);
+    ST_TRY(st_onnx_step(&out, o, layer, NULL, &in, 1, err));
+    return st_onnx_output(o, node, &out, err);
+}
+
+/* ---- zeros around ---- */
+
+static strata_status pad_ints(const int64_t **pads, size_t *count, st_onnx *o, const Onnx__NodeProto *node,
+                              double *value, strata_error *err) {
+    const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "pads");
+    st_onnx_value *list = NULL, *given = NULL;
+    *value = st_onnx_real(node, "value", 0);
+    ST_TRY(st_onnx_input(&list, o, node, 1, err));
+    ST_TRY(st_onnx_input(&given, o, node, 2, err));
+    if (given != NULL && given->kind == ST_ONNX_CONSTANT) {
+        ST_TRY(st_onnx_number(value, o, given, err));
+    } else if (given != NULL) {
+        *value = 1; /* computed: not zero */
+    }
+    *pads = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
+    *count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
+    return STRATA_OK;
+}
+
+static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    enum { MOST = 1 << 12 };
+    const Onnx__AttributeProto *mode = st_onnx_find_attribute(node, "mode");
+    st_onnx_value *in = NULL;
+    const int64_t *pads = NULL;
+    size_t count = 0;
+    double value = 0;
+    bool can = true;
+    ST_TRY(take_value(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
+    ST_TRY(pad_ints(&pads, &count, o, node, &value, err));
+    bool is_zeros =
+        value == 0 && (mode == NULL || !mode->has_s || (mode->s.len == 8 && memcmp(mode->s.data, "constant", 8) == 0));
+    bool is_known = is_zeros && pads != NULL && count == 2 * (size_t)in->rank;
+    bool is_none = is_known;
+    for (size_t i = 0; is_known && i < count; i++) {
+        is_none = is_none && pads[i] == 0;
+        is_known = pads[i] >= 0 && pads[i] <= MOST;
+    }
+    if (is_none) {
+        return st_onnx_output(o, node, in, err);
+    }
+    bool did = false;
+    if (is_known && in->rank == 4) {
+        ST_TRY(st_onnx_pad_channels(&did, o, node, in, pads, err));
+    }
+    if (did) {
+        return STRATA_OK;
+    }
+    int rows = in->is_last ? 1 : 2, columns = rows + 1, channels = in->is_last ? 3 : 1;
+    bool is_of_channels = is_known && in->rank == 4 && !in->is_last && !in->is_joined &&
+                          pads[1] == (pads[1] + pads[5]) / 2 && pads[0] + pads[2] + pads[3] == 0 &&
+                          pads[4] + pads[6] + pads[7] == 0;
+    if (is_of_channels) {
+        return pad_channels(o, node, in, pads[1] + pads[5], err);
+    }
+    if (!is_known || in->rank != 4 || in->is_joined || pads[0] != 0 || pads[4] != 0 || pads[channels] != 0 ||
+        pads[channels + 4] != 0) {
+        return st_onnx_lack(o, node, "Pad other than with zeros around a picture");
+    }
+    ST_TRY(st_onnx_settle(o, in, false, &can, err));
+    if (!can) {
+        return st_onnx_lack(o, node, "Pad behind a Pad");
+    }
+    st_onnx_value out = *in;
+    const int64_t all[4] = {pads[rows], pads[columns], pads[rows + 4], pads[columns + 4]};
+    memcpy(out.pad, all, sizeof all);
+    out.has_pad = true;
+    out.dims.h += all[0] + all[2];
+    out.dims.w += all[1] + all[3];
+    out.shape[rows] = out.dims.h;
+    out.shape[columns] = out.dims.w;
+    return st_onnx_output(o, node, &out, err);
+}
+
+const st_onnx_operator st_onnx_shapes[] = {{"Identity", read_same},       {"Cast", read_cast},
+                                           {"Flatten", read_flatten},     {"Reshape", read_reshape},
+                                           {"Squeeze", read_squeeze},     {"Unsqueeze", read_squeeze},
+                                           {"Transpose", read_transpose}, {"Pad", read_pad},
+                                           {"Slice", read_slice},         {NULL, NULL}};
+#endif

@@ -1,0 +1,488 @@
+/* formats, ONNX: what graphs become, what a reader of files that nobody vouches for refuses, and with which words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "onnx_case.h"
+
+static char folder[64], path[128];
+
+static int make_folder(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/strata-test-onnx-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return 1;
+    }
+    snprintf(path, sizeof path, "%s/m.onnx", folder);
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static void put_file(const char *bytes, size_t length) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Takes the text. */
+static void put_text_file(st_text *bytes) {
+    assert_false(bytes->failed);
+    put_file(bytes->bytes, bytes->length);
+    st_text_free(bytes);
+}
+
+static void put_model(st_text *graph, int64_t opset) {
+    st_text model = model_of(graph, opset);
+    put_text_file(&model);
+}
+
+static void refused(strata_status status, const char *message) {
+    strata_error err = {0};
+    st_weights weights;
+    assert_int_equal(st_weights_open(&weights, path, &err), status);
+    assert_string_equal(err.message, message);
+    assert_string_equal(err.file, path);
+}
+
+/* Whether the protobuf library is in this program: otherwise only that is said. */
+static bool is_served(void) {
+#ifdef ST_WITH_PROTOBUF
+    return true;
+#else
+    print_message("built without protobuf-c\n");
+    return false;
+#endif
+}
+
+#define NEEDS_PROTOBUF()                                                                                               \
+    if (!is_served()) {                                                                                                \
+        skip();                                                                                                        \
+    }
+
+/* ---- graphs ---- */
+
+/* A net's text between `network` and `output`. */
+static void becomes(const char *net) {
+    strata_error err = {0};
+    st_weights weights;
+    if (st_weights_open(&weights, path, &err) != STRATA_OK) {
+        fail_msg("%s", err.message);
+    }
+    assert_string_equal(weights.format->name, "ONNX");
+    const char *text = st_weights_metadata(&weights, ST_PAIR_NET);
+    assert_non_null(text);
+    const char *begin = strstr(text, "network");
+    assert_non_null(begin);
+    if (strcmp(begin, net) != 0) {
+        fail_msg("%s\n--- expected:\n%s", begin, net);
+    }
+    st_weights_close(&weights);
+}
+
+static st_text picture(const char *dims) {
+    st_text graph = {0};
+    put_text(&graph, 2, "g");
+    put_value(&graph, 11, "in", dims);
+    put_value(&graph, 12, "out", "1x1");
+    return graph;
+}
+
+/* With a ring of zeros. */
+static void put_conv(st_text *graph, const char *in, const char *out) {
+    st_text node = node_of("Conv", in, out);
+    const int64_t pads[4] = {1, 1, 1, 1};
+    put_attribute_ints(&node, "pads", pads, 4);
+    put_message(graph, 1, &node);
+}
+
+static void test_a_chain_becomes_lines(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("0x3x8x8");
+    put_weight(&graph, "c1.weight", "4x3x3x3");
+    put_weight(&graph, "c1.bias", "4");
+    put_weight(&graph, "fc.weight", "10x4");
+    put_conv(&graph, "in,c1.weight,c1.bias", "a");
+    put_node(&graph, "Relu", "a", "b");
+    put_node(&graph, "GlobalAveragePool", "b", "c");
+    put_node(&graph, "Flatten", "c", "d");
+    st_text node = node_of("Gemm", "d,fc.weight", "e");
+    put_attribute_int(&node, "transB", 1);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Softmax", "e", "out");
+    put_model(&graph, 9);
+    becomes("network g {\n"
+            "    input 8x8x3\n"
+            "    c1: conv 3x3 4 pad=1, relu\n"
+            "    avgpool global\n"
+            "    fc: fc 10 bias=no\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
+static void test_branches_become_branches(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x4x8x8");
+    put_weight(&graph, "a.weight", "4x4x3x3");
+    put_weight(&graph, "b.weight", "2x4x3x3");
+    put_conv(&graph, "in,a.weight", "a");
+    put_node(&graph, "Add", "a,in", "s");
+    put_node(&graph, "Relu", "s", "r");
+    put_conv(&graph, "r,b.weight", "b");
+    put_node(&graph, "Sigmoid", "b", "g");
+    put_node(&graph, "Mul", "g,b", "m");
+    st_text node = node_of("Concat", "m,r", "c");
+    put_attribute_int(&node, "axis", 1);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "GlobalAveragePool", "c", "out");
+    put_model(&graph, 13);
+    becomes("network g {\n"
+            "    input 8x8x4\n"
+            "    add {\n"
+            "        | a: conv 3x3 4 pad=1 bias=no\n"
+            "        | identity\n"
+            "    }\n"
+            "    relu\n"
+            "    concat {\n"
+            "        | b: conv 3x3 2 pad=1 bias=no\n"
+            "          mul {\n"
+            "              | sigmoid\n"
+            "              | identity\n"
+            "          }\n"
+            "        | identity\n"
+            "    }\n"
+            "    avgpool global\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
+/* Shape, Gather, Unsqueeze, Concat, Reshape: what exporters make of a view; and MatMul with Add. */
+static void test_sizes_are_computed_away(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("2x3x4x4");
+    put_weight(&graph, "w", "48x5");
+    put_weight(&graph, "bias", "5");
+    put_integers(&graph, "zero", "0");
+    put_integers(&graph, "rest", "-1");
+    put_node(&graph, "Shape", "in", "s");
+    put_node(&graph, "Gather", "s,zero", "n");
+    st_text node = node_of("Concat", "n,rest", "t");
+    put_attribute_int(&node, "axis", 0);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Reshape", "in,t", "v");
+    put_node(&graph, "MatMul", "v,w", "p");
+    put_node(&graph, "Add", "p,bias", "out");
+    put_model(&graph, 11);
+    becomes("network g {\n"
+            "    input 4x4x3\n"
+            "    w: fc 5\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
+/* A value that two branches want that are no branches of one another. */
+static void test_what_several_want_is_taken(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_weight(&graph, "a.weight", "2x2x3x3");
+    put_conv(&graph, "in,a.weight", "a");
+    put_node(&graph, "Relu", "a", "r");
+    put_node(&graph, "Tanh", "r", "t");
+    put_node(&graph, "Add", "r,t", "s");
+    put_node(&graph, "Sigmoid", "s", "u");
+    put_node(&graph, "Add", "a,t", "v");
+    put_node(&graph, "Add", "u,v", "w");
+    put_node(&graph, "GlobalAveragePool", "w", "out");
+    put_model(&graph, 13);
+    becomes("network g {\n"
+            "    input 4x4x2\n"
+            "    a: conv 3x3 2 pad=1 bias=no\n"
+            "    add {\n"
+            "        | relu\n"
+            "          add {\n"
+            "              | identity\n"
+            "              | tanh: tanh\n"
+            "          }\n"
+            "          sigmoid\n"
+            "        | add {\n"
+            "            | identity\n"
+            "            | take tanh\n"
+            "        }\n"
+            "    }\n"
+            "    avgpool global\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
+/* ---- what strata has not ---- */
+
+static void test_all_that_is_lacking_is_said_at_once(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_node(&graph, "Erf", "in", "a");
+    put_node(&graph, "Erf", "a", "b");
+    put_node(&graph, "Resize", "b", "c");
+    put_node(&graph, "GlobalAveragePool", "c", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "it needs what strata has not: Erf (node 0 and 1 more), Resize (node 2)");
+    graph = picture("1x2x4x4");
+    put_node(&graph, "GlobalAveragePool", "in", "out");
+    put_model(&graph, 18);
+    refused(STRATA_UNSUPPORTED, "its operators are those of version 18 (opset), expected 7 to 17");
+}
+
+/* ---- graphs that are none ---- */
+
+static void test_broken_graphs_are_refused(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_node(&graph, "Add", "in,b", "a");
+    put_node(&graph, "Relu", "a", "b");
+    put_node(&graph, "GlobalAveragePool", "b", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Add): it reads 'b', which is made by node 1: a cycle, or nodes out of order");
+    graph = picture("1x2x4x4");
+    put_node(&graph, "Relu", "nobody", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Relu): it reads 'nobody', which nothing makes");
+    graph = picture("1x2x4x4");
+    put_node(&graph, "Relu", "in", "out");
+    put_node(&graph, "Tanh", "in", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "two things make 'out'");
+    graph = picture("1x2x4x4");
+    put_node(&graph, "Relu", "in", "other");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "nothing makes its output 'out'");
+    graph = picture("1x2x4x4");
+    put_node(&graph, "Relu", "in", "out");
+    put_value(&graph, 11, "second", "1x2");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "it has 2 inputs that are no weights, expected one: a picture");
+    graph = picture("1x-2x4x4");
+    put_node(&graph, "Relu", "in", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "its input 'in' has a negative number as its side 2, expected a number above 0");
+    graph = picture("1x2x0x4");
+    put_node(&graph, "Relu", "in", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "its input 'in' has no number as its side 3, expected a number above 0");
+    graph = picture("");
+    put_node(&graph, "Relu", "in", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "its input 'in' does not say its size");
+    graph = (st_text){0};
+    put_value(&graph, 11, "in", "1x2x4x4");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "its graph has no output");
+}
+
+static void test_weights_that_do_not_fit_are_refused(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_weight(&graph, "w", "4x3x3x3");
+    put_conv(&graph, "in,w", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Conv): 2 channels, weights for 3 in 1 groups");
+    graph = picture("1x2x4x4");
+    put_weight(&graph, "w", "4x2x3x3");
+    put_weight(&graph, "b", "5");
+    put_conv(&graph, "in,w,b", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Conv): 'b' has 5 values, expected 4");
+    graph = picture("1x2x4x4");
+    put_weight(&graph, "w", "4x2x9x9");
+    put_conv(&graph, "in,w", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Conv): its window is larger than the 4x4 that it sees");
+    graph = picture("1x7");
+    put_weight(&graph, "w", "6x3");
+    put_node(&graph, "MatMul", "in,w", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (MatMul): 7 features, weights for 6 and 3 outputs");
+    graph = picture("1x2x4x4");
+    put_integers(&graph, "t", "1,31");
+    put_node(&graph, "Reshape", "in,t", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Reshape): a value of 32 numbers cannot have sides that make 31");
+}
+
+/* ---- tensors that lie ---- */
+
+static void put_tensor_model(st_text *tensor) {
+    st_text graph = picture("1x2x4x4");
+    put_text(tensor, 8, "w");
+    put_message(&graph, 5, tensor);
+    put_conv(&graph, "in,w", "out");
+    put_model(&graph, 13);
+}
+
+static void test_tensors_that_lie_are_refused(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text tensor = {0};
+    put_dims(&tensor, "50000x50000x1x1"); /* a claim of 10 GB */
+    put_int(&tensor, 2, 1);
+    put_text(&tensor, 9, "four");
+    put_tensor_model(&tensor);
+    refused(STRATA_FORMAT, "tensor 'w': its sides make 2500000000 values of type F32, found 4 bytes");
+    put_dims(&tensor, "-1x2x3x3");
+    put_int(&tensor, 2, 1);
+    put_tensor_model(&tensor);
+    refused(STRATA_FORMAT, "tensor 'w': side 0 is -1");
+    put_dims(&tensor, "4611686018427387904x4x1x1");
+    put_int(&tensor, 2, 1);
+    put_tensor_model(&tensor);
+    refused(STRATA_FORMAT, "tensor 'w': side 1 is 4, and the product of its sides overflows");
+    put_dims(&tensor, "1x1x1x1x1x1x1x1x1");
+    put_tensor_model(&tensor);
+    refused(STRATA_UNSUPPORTED, "tensor 'w': more than 8 sides");
+    put_dims(&tensor, "1");
+    put_int(&tensor, 2, 8);
+    put_tensor_model(&tensor);
+    refused(STRATA_UNSUPPORTED, "tensor 'w': values of the type 8 of ONNX, expected numbers");
+    st_text entry = {0};
+    put_dims(&tensor, "1x2x1x1");
+    put_int(&tensor, 2, 1);
+    put_text(&entry, 1, "location");
+    put_text(&entry, 2, "../../etc/passwd");
+    put_message(&tensor, 13, &entry);
+    put_int(&tensor, 14, 1);
+    put_tensor_model(&tensor);
+    refused(STRATA_UNSUPPORTED, "tensor 'w': its values are in another file, and only what is in this one is read");
+}
+
+/* ---- bytes that are no messages ---- */
+
+static void test_broken_messages_are_refused(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    put_file("\x08\x07\x12\xff\xff\xff\xff\x0f", 8);
+    refused(STRATA_FORMAT, "byte 2: a field of 4294967295 bytes, 0 are left");
+    put_file("\x08\x07\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 13);
+    refused(STRATA_FORMAT, "byte 3: a number of more than 64 bits");
+    put_file("\x08\x07\x28\xff\xff", 5);
+    refused(STRATA_FORMAT, "byte 5: it ends inside a number");
+    put_file("\x08\x07\x3a\x02\x0b\x0c", 6);
+    refused(STRATA_FORMAT, "byte 4: field 1 of type 3, expected a field of protobuf");
+    put_file("\x08\x07\x3a\x02\x08\x01", 6);
+    refused(STRATA_FORMAT, "byte 4: 'node' of type 0, expected 2");
+    put_file("\x08\x07\x12\x01\x61\x12\x01\x61", 8);
+    refused(STRATA_FORMAT, "byte 5: 'producer_name' is there twice");
+    put_file("\x08\x07\x12\x02\x61\x00", 6);
+    refused(STRATA_FORMAT, "byte 2: a text with a zero byte in it");
+    put_file("\x08\x07\x12\x01\x61", 5);
+    refused(STRATA_FORMAT, "it holds no graph, expected an ONNX model");
+}
+
+/* Graphs inside graphs: node, attribute, graph, and again. */
+static void test_nesting_has_an_end(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = {0};
+    for (int i = 0; i < 1000; i++) {
+        st_text attribute = {0}, node = {0}, outer = {0};
+        put_message(&attribute, 6, &graph);
+        put_message(&node, 5, &attribute);
+        put_message(&outer, 1, &node);
+        graph = outer;
+    }
+    put_model(&graph, 13);
+    strata_error err = {0};
+    st_weights weights;
+    assert_int_equal(st_weights_open(&weights, path, &err), STRATA_FORMAT);
+    assert_non_null(strstr(err.message, "messages lie more than 64 deep"));
+}
+
+/* Empty messages take many times their own size in memory: there is an end to that. */
+static void test_memory_follows_the_file(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    for (int i = 0; i < 200000; i++) {
+        st_text_add_bytes(&graph, "\x0a", 2); /* an empty node */
+    }
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT,
+            "it is not a message of the type ModelProto, or takes more than 32 bytes of memory for each of its own");
+}
+
+/* Every beginning of a good file is refused, or read as what it is, and nothing is lost. */
+static void test_a_file_that_was_cut_is_refused(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_weight(&graph, "w", "40x2x3x3");
+    put_conv(&graph, "in,w", "out");
+    st_text model = model_of(&graph, 13);
+    for (size_t length = 5; length<model.length; length += length> 300 && length + 300 < model.length ? 97 : 1) {
+        strata_error err = {0};
+        st_weights weights;
+        put_file(model.bytes, length);
+        strata_status status = st_weights_open(&weights, path, &err);
+        assert_true(status == STRATA_FORMAT || status == STRATA_UNSUPPORTED);
+        assert_true(err.message[0] != '\0');
+    }
+    put_text_file(&model);
+    st_weights weights;
+    assert_int_equal(st_weights_open(&weights, path, NULL), STRATA_OK);
+    assert_int_equal(weights.tensor_count, 1);
+    assert_null(weights.tensors[0].bytes); /* long numbers stay in the file */
+    st_real values[720];
+    assert_int_equal(st_weights_read(&weights, &weights.tensors[0], values, NULL), STRATA_OK);
+    for (size_t i = 0; i < ST_COUNT_OF(values); i++) {
+        assert_true((double)values[i] == 0.25 * (double)(i % 7 + 1));
+    }
+    st_weights_close(&weights);
+}
+
+/* A build without protobuf-c knows the file all the same. */
+static void test_the_kind_is_known_by_content(void **state) {
+    (void)state;
+    put_file("\x08\x07\x12\x01\x61", 5);
+    const st_format *format = st_format_probe(path);
+    assert_non_null(format);
+    assert_string_equal(format->name, "ONNX");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_chain_becomes_lines),
+        cmocka_unit_test(test_branches_become_branches),
+        cmocka_unit_test(test_sizes_are_computed_away),
+        cmocka_unit_test(test_what_several_want_is_taken),
+        cmocka_unit_test(test_all_that_is_lacking_is_said_at_once),
+        cmocka_unit_test(test_broken_graphs_are_refused),
+        cmocka_unit_test(test_weights_that_do_not_fit_are_refused),
+        cmocka_unit_test(test_tensors_that_lie_are_refused),
+        cmocka_unit_test(test_broken_messages_are_refused),
+        cmocka_unit_test(test_nesting_has_an_end),
+        cmocka_unit_test(test_memory_follows_the_file),
+        cmocka_unit_test(test_a_file_that_was_cut_is_refused),
+        cmocka_unit_test(test_the_kind_is_known_by_content),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
