@@ -54,7 +54,7 @@ typedef struct put {
 } put;
 
 static void write_file(const put *puts, size_t count, const st_pair *pairs, size_t pair_count) {
-    st_tensor tensors[16];
+    st_tensor tensors[16] = {{0}};
     st_weights_writer writer;
     strata_error err = {0};
     for (size_t i = 0; i < count; i++) {
