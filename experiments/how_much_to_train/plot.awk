@@ -24,7 +24,7 @@ END {
     panels = split(data, name, " ")
     sizes = split("5 20 all", size, " ")
     regimes = split("head second-half all scratch", regime, " ")
-    split("the last layer;the second half;everything;everything, from scratch", words, ";")
+    split("the last layer;the second half;everything;from scratch", words, ";")
     total = left + panels * step - 10
     printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"500\" viewBox=\"0 0 %d 500\" role=\"img\">\n", total, total
     print "<title>How much data, how much to train: SqueezeNet from ImageNet's weights</title>"
