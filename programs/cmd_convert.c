@@ -293,9 +293,7 @@ static int run(void *all) {
     if (a->no_check && a->check != NULL) {
         return refuse("--check and --no-check exclude each other");
     }
-    w.file = path_is_folder(w.in)         ? weights_of(w.in)
-             : strata_weights_probe(w.in) ? take_copy(w.in, strlen(w.in))
-                                          : NULL;
+    w.file = weights_of(w.in);
     int status = is_rewrite(&w) ? rewrite(&w) : convert(&w);
     if (w.weights != NULL) {
         strata_weights_free(w.weights);

@@ -19,10 +19,17 @@ int net_open(strata_net **out, const char *what, const common *arguments) {
     return status;
 }
 
+/* A file that cannot be read counts as one, since opening it says why. */
+static bool is_weights(const char *path) {
+    strata_error err;
+    bool is = false;
+    return strata_weights_probe(&is, path, &err) != STRATA_OK || is;
+}
+
 char *weights_of(const char *what) {
-    return path_is_folder(what)         ? path_join(what, "best.safetensors")
-           : strata_weights_probe(what) ? take_copy(what, strlen(what))
-                                        : NULL;
+    return path_is_folder(what) ? path_join(what, "best.safetensors")
+           : is_weights(what)   ? take_copy(what, strlen(what))
+                                : NULL;
 }
 
 /* Nobody guesses how strangers prepared their pictures: a wrong guess costs accuracy in silence. */
@@ -91,7 +98,7 @@ static int open_file(subject *out, const char *path, const subject_wish *wish) {
     strata_error err;
     strata_net *net = NULL;
     strata_weights *weights = NULL;
-    bool is_model = strata_weights_probe(path);
+    bool is_model = is_weights(path);
     const char *from = wish->weights != NULL ? wish->weights : is_model ? path : NULL;
     if (is_model && wish->arguments->settings.length > 0) {
         return refuse("--set changes a network; %s has one with weights that fit it", path);

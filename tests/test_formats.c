@@ -277,7 +277,8 @@ static bool is_safetensors(const char *bytes, size_t length) {
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, length, file), length);
     fclose(file);
-    const st_format *format = st_format_probe(path);
+    const st_format *format = NULL;
+    assert_int_equal(st_format_probe(&format, path, NULL), STRATA_OK);
     return format != NULL && strcmp(format->name, "safetensors") == 0;
 }
 
@@ -289,7 +290,9 @@ static void test_safetensors_probe_looks_at_content(void **state) {
     assert_false(is_safetensors("\x10\0\0\0\0\0\0\0", 8));
     assert_false(is_safetensors("", 0));
     unlink(path);
-    assert_null(st_format_probe(path));
+    const st_format *format = NULL;
+    assert_int_equal(st_format_probe(&format, path, NULL), STRATA_OK);
+    assert_null(format);
 }
 
 /* ---- round trips of random valid files ---- */

@@ -463,7 +463,8 @@ static void test_a_file_that_was_cut_is_refused(void **state) {
 static void test_the_kind_is_known_by_content(void **state) {
     (void)state;
     put_file("\x08\x07\x12\x01\x61", 5);
-    const st_format *format = st_format_probe(path);
+    const st_format *format = NULL;
+    assert_int_equal(st_format_probe(&format, path, NULL), STRATA_OK);
     assert_non_null(format);
     assert_string_equal(format->name, "ONNX");
 }

@@ -170,7 +170,8 @@ static void test_pth_probe_looks_at_content(void **state) {
     };
     for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
         put_bytes(path, cases[i].bytes, cases[i].length);
-        const st_format *found = st_format_probe(path);
+        const st_format *found = NULL;
+        assert_int_equal(st_format_probe(&found, path, NULL), STRATA_OK);
         bool is_ours = found != NULL && strncmp(found->name, "PyTorch", 7) == 0;
         assert_int_equal(is_ours, cases[i].name != NULL);
         assert_true(!is_ours || strcmp(found->name, cases[i].name) == 0);

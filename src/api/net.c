@@ -79,7 +79,9 @@ static strata_status load_checkpoint_net(strata_net **out, const char *path, con
 
 strata_status strata_net_load(strata_net **out, const char *name_or_path, const char *settings, strata_error *err) {
     *out = NULL;
-    if (st_format_probe(name_or_path) != NULL) {
+    const st_format *format = NULL;
+    ST_TRY(st_format_probe(&format, name_or_path, err));
+    if (format != NULL) {
         return load_checkpoint_net(out, name_or_path, settings, err);
     }
     strata_net *net = NULL;

@@ -36,8 +36,12 @@ void strata_weights_free(strata_weights *weights) {
     }
 }
 
-bool strata_weights_probe(const char *path) {
-    return st_format_probe(path) != NULL;
+strata_status strata_weights_probe(bool *out, const char *path, strata_error *err) {
+    const st_format *format = NULL;
+    *out = false;
+    ST_TRY(st_format_probe(&format, path, err));
+    *out = format != NULL;
+    return STRATA_OK;
 }
 
 static const char *text_of(const st_weights *file, const char *name) {

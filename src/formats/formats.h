@@ -100,7 +100,8 @@ typedef struct st_format {
 } st_format;
 
 extern const st_format *const st_format_table[];        /* ends with NULL; probed in this order */
-const st_format *st_format_probe(const char *path);     /* NULL: none, or not readable */
+/* *out NULL: none, or there is no file that could be opened. STRATA_IO: it cannot be read. */
+strata_status st_format_probe(const st_format **out, const char *path, strata_error *err);
 const st_format *st_format_by_ending(const char *path); /* one that can be written; NULL: none */
 
 /* Metadata that a complete file has; train/checkpoint.c lists all. */

@@ -63,7 +63,8 @@ typedef struct st_onnx_operator {
     const char *name;
     st_onnx_reader read;
 } st_onnx_operator;
-extern const st_onnx_operator st_onnx_layers[], st_onnx_shapes[], st_onnx_sums[], st_onnx_samples[]; /* end with NULL */
+extern const st_onnx_operator st_onnx_layers[], st_onnx_functions[], st_onnx_shapes[], st_onnx_sums[],
+    st_onnx_samples[]; /* end with NULL */
 
 /* STRATA_FORMAT, "node 3 (Conv 'conv1'): ...". */
 strata_status st_onnx_fail(const st_onnx *o, strata_error *err, const char *format, ...) ST_PRINTF(3, 4);
@@ -90,6 +91,11 @@ strata_status st_onnx_input(st_onnx_value **out, st_onnx *o, const Onnx__NodePro
 /* The first output is what `value` says, all but its name and uses; others must not be needed. */
 strata_status st_onnx_output(st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value, strata_error *err);
 
+/* The first input, a value of the net without numbers around it. *in NULL: the node has gone into the list. */
+strata_status st_onnx_take(st_onnx_value **in, st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
+/* A layer that works on each element of `in`, and is all that the node does. */
+strata_status st_onnx_put_function(st_onnx *o, const Onnx__NodeProto *node, st_onnx_value *in, const char *layer,
+                                   strata_error *err);
 /* A step of the net that makes *out from inputs; out's id is filled, the rest says what it is. */
 strata_status st_onnx_step(st_onnx_value *out, st_onnx *o, const char *layer, const char *wish,
                            st_onnx_value *const *inputs, size_t count, strata_error *err);

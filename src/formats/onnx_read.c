@@ -220,7 +220,8 @@ static strata_status add_inputs(st_onnx *o, strata_error *err) {
 /* ---- the nodes ---- */
 
 static const st_onnx_operator *find_operator(const char *name) {
-    const st_onnx_operator *const lists[] = {st_onnx_layers, st_onnx_sums, st_onnx_shapes, st_onnx_samples};
+    const st_onnx_operator *const lists[] = {st_onnx_layers, st_onnx_functions, st_onnx_sums, st_onnx_shapes,
+                                             st_onnx_samples};
     for (size_t i = 0; i < ST_COUNT_OF(lists); i++) {
         for (const st_onnx_operator *at = lists[i]; at->name != NULL; at++) {
             if (strcmp(at->name, name) == 0) {

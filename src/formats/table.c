@@ -10,28 +10,29 @@ const st_format *const st_format_table[] = {
     &st_format_onnx,        &st_format_caffe, &st_format_darknet, NULL,
 };
 
-static const st_format *probe_file(const st_file *file) {
+static strata_status probe_file(const st_format **out, const st_file *file, strata_error *err) {
     unsigned char first[ST_FORMAT_PROBE];
     size_t length = file->length < sizeof first ? (size_t)file->length : sizeof first;
-    if (st_file_at(file, first, length, 0, NULL) != STRATA_OK) {
-        return NULL;
-    }
+    *out = NULL;
+    ST_TRY(st_file_at(file, first, length, 0, err));
     for (const st_format *const *at = st_format_table; *at != NULL; at++) {
         if ((*at)->probe(file, first, length)) {
-            return *at;
+            *out = *at;
+            return STRATA_OK;
         }
     }
-    return NULL;
+    return STRATA_OK;
 }
 
-const st_format *st_format_probe(const char *path) {
+strata_status st_format_probe(const st_format **out, const char *path, strata_error *err) {
     st_file file;
+    *out = NULL;
     if (st_file_open(&file, path, NULL) != STRATA_OK) {
-        return NULL;
+        return STRATA_OK;
     }
-    const st_format *format = probe_file(&file);
+    strata_status status = probe_file(out, &file, err);
     st_file_close(&file);
-    return format;
+    return status;
 }
 
 const st_format *st_format_by_ending(const char *path) {
@@ -120,7 +121,7 @@ static strata_status unknown(const st_file *file, strata_error *err) {
 }
 
 static strata_status read_weights(st_weights *weights, strata_error *err) {
-    weights->format = probe_file(&weights->file);
+    ST_TRY(probe_file(&weights->format, &weights->file, err));
     if (weights->format == NULL) {
         return unknown(&weights->file, err);
     }
