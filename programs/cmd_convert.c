@@ -79,9 +79,25 @@ static int open_weights(work *w) {
     return status;
 }
 
+/* A net of another program, without weights: a .cfg alone. */
+static bool is_net_alone(const work *w) {
+    strata_error err;
+    strata_weights *weights = NULL;
+    strata_weights_info info = {.tensor_count = 1};
+    if (strata_weights_open(&weights, w->file, &err) == STRATA_OK) {
+        strata_weights_info_get(weights, &info);
+    }
+    strata_weights_free(weights);
+    return info.has_net && info.tensor_count == 0;
+}
+
 static int open_input(work *w) {
     strata_error err;
     int status = DONE;
+    if (w->file != NULL && is_net_alone(w)) {
+        free(w->file);
+        w->file = NULL;
+    }
     if (w->file != NULL) {
         status = open_weights(w);
     } else if (w->a->net != NULL || w->a->map != NULL) {
@@ -114,6 +130,9 @@ static int check_output(work *w) {
     int status = output_check(w->out, inputs, COUNT_OF(inputs));
     if (status == DONE && w->beside != NULL && !w->stays) {
         status = output_check(w->beside, inputs, COUNT_OF(inputs));
+    }
+    if (status == DONE && w->beside != NULL && !w->stays && path_exists(w->beside) && !path_exists(w->out)) {
+        status = refuse("the weights would go into %s, which is there already: name another file", w->beside);
     }
     if (status == DONE && w->stays && (w->a->map != NULL || w->a->preprocess != NULL)) {
         status = refuse("%s is read and would have to change: name another file for the result", w->beside);
@@ -274,7 +293,8 @@ static int rewrite(work *w) {
         if (w->a->common.json) {
             json j = {0};
             json_open(&j, NULL, '{');
-            json_text(&j, "file", w->out);
+            json_text(&j, "in", w->in);
+            json_text(&j, "out", w->out);
             json_count(&j, "tensors", (int64_t)w->info.tensor_count);
             json_close(&j, '}');
             json_print(&j);

@@ -31,6 +31,7 @@ typedef struct convert {
     st_preparation preparation;
     size_t classes;
     float *wanted, *found; /* [pictures][classes] */
+    st_text self_test;     /* what the original says, where its file does not hold it */
 } convert;
 
 /* ---- where it goes ---------------------------------------------------------------------------------------------- */
@@ -204,7 +205,8 @@ static void add_pair(convert *c, st_pair *list, const char *name, const char *va
     }
 }
 
-/* What stands behind the sizes of the input line; NULL: nothing. ONNX has no place for it but a pair of its own. */
+/* What stands behind the sizes of the input line; NULL: nothing. For who looks at the weights without the net, and for
+ * ONNX, whose graph has no place for it. */
 static const char *input_keys(const st_graph *graph) {
     const char *sizes = strchr(graph->nodes[0].text, ' ');
     const char *keys = sizes != NULL ? strchr(sizes + 1, ' ') : NULL;
@@ -212,12 +214,17 @@ static const char *input_keys(const st_graph *graph) {
 }
 
 /* The weights as they go out: their bytes stay in the file that they come from. */
-static strata_status make_view(convert *c, strata_error *err) {
+static strata_status begin_view(convert *c, strata_error *err) {
+    const st_weights *from = st_api_weights(c->weights);
+    c->view = (st_weights){.file = from->file, .arena = c->arena, .format = from->format};
+    return take_tensors(c, err);
+}
+
+/* And what is said of them. */
+static strata_status end_view(convert *c, strata_error *err) {
     const st_weights *from = st_api_weights(c->weights);
     st_pair *pairs = NULL;
     char *hash = NULL;
-    c->view = (st_weights){.file = from->file, .arena = c->arena, .format = from->format};
-    ST_TRY(take_tensors(c, err));
     ST_TRY(hash_of(&hash, c, err));
     ST_TRY(st_arena_alloc(&pairs, c->arena, PAIRS, sizeof *pairs, err));
     add_pair(c, pairs, ST_PAIR_NET, c->net->text);
@@ -226,9 +233,9 @@ static strata_status make_view(convert *c, strata_error *err) {
         add_pair(c, pairs, ST_PAIR_PREPARATION, st_weights_metadata(from, ST_PAIR_PREPARATION));
         add_pair(c, pairs, ST_PAIR_SELF_TEST, st_weights_metadata(from, ST_PAIR_SELF_TEST));
     }
-    if (c->format == st_format_by_ending("x.onnx")) {
-        add_pair(c, pairs, ST_PAIR_PREPROCESS, input_keys(c->net->graph));
-    } else {
+    add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
+    add_pair(c, pairs, ST_PAIR_PREPROCESS, input_keys(c->net->graph));
+    if (c->format != st_format_by_ending("x.onnx")) {
         add_pair(c, pairs, "strata.sha256", hash);
     }
     c->view.pairs = pairs;
@@ -237,7 +244,7 @@ static strata_status make_view(convert *c, strata_error *err) {
 
 static strata_status write_parts(convert *c, strata_error *err) {
     if (c->weights_part[0] != '\0') {
-        ST_TRY(make_view(c, err));
+        ST_TRY(end_view(c, err));
         ST_TRY(c->format->write(&c->view, c->net->graph, c->weights_part, err));
     }
     return c->is_text ? strata_file_write(c->text_part, c->net->text, strlen(c->net->text), err) : STRATA_OK;
@@ -267,11 +274,15 @@ static strata_status choose_proof(convert *c, strata_error *err) {
     return STRATA_OK;
 }
 
+/* Loading it finds what is damaged, so it is loaded also where nothing is to be proven. */
 static strata_status ask_original(convert *c, strata_error *err) {
     strata_model *model = NULL;
+    const st_weights *from = st_api_weights(c->weights);
     strata_build_options build = {.batch = BATCH, .blank = true};
     size_t count = 0;
-    ST_TRY(choose_proof(c, err));
+    if (is_proven(c)) {
+        ST_TRY(choose_proof(c, err));
+    }
     ST_TRY(strata_model_build(&model, c->runtime, c->net, &build, err));
     const st_graph *graph = model->core->graph;
     c->classes = strata_model_class_count(model);
@@ -292,7 +303,10 @@ static strata_status ask_original(convert *c, strata_error *err) {
         c->has_preparation = model->has_preparation;
         c->geometry = model->geometry;
         c->preparation = model->core->preparation;
-        status = st_api_answers(c->wanted, model, &c->proof, err);
+        status = is_proven(c) ? st_api_answers(c->wanted, model, &c->proof, err) : STRATA_OK;
+    }
+    if (status == STRATA_OK && (c->options->preprocess || st_weights_metadata(from, ST_PAIR_SELF_TEST) == NULL)) {
+        status = st_self_test_add(&c->self_test, model, err);
     }
     strata_model_free(model);
     return status;
@@ -410,7 +424,10 @@ static void name_file(strata_error *err, const char *part, const char *path) {
 static strata_status run(strata_conversion *out, convert *c, strata_error *err) {
     ST_TRY(choose_paths(c, err));
     out->limit = c->format == st_format_by_ending("x.onnx") ? LIMIT_OF_ONNX : 0.0;
-    if (is_proven(c)) {
+    if (c->weights_part[0] != '\0') {
+        ST_TRY(begin_view(c, err));
+    }
+    if (c->weights != NULL) {
         ST_TRY(ask_original(c, err));
     }
     strata_status status = write_parts(c, err);
@@ -442,6 +459,7 @@ strata_status strata_convert(strata_conversion *out, strata_runtime *runtime, co
     *out = found;
     ST_TRY(st_arena_create(&c.arena, err));
     strata_status status = run(&found, &c, err);
+    st_text_free(&c.self_test);
     st_arena_free(c.arena);
     if (status == STRATA_OK) {
         *out = found;

@@ -191,8 +191,9 @@ static strata_status load_open(strata_model *model, const st_weights *weights, s
     ST_TRY(st_checkpoint_load_open(model, weights, err));
     ST_TRY(take_missing(model, weights, err));
     ST_TRY(describe_preparation(model, err));
-    return is_whole && model->has_preparation && !model->skips_self_test ? st_self_test_check(model, weights, err)
-                                                                         : STRATA_OK;
+    return is_whole && model->preparation[0] != '\0' && !model->skips_self_test
+               ? st_self_test_check(model, weights, err)
+               : STRATA_OK;
 }
 
 strata_status strata_model_load_weights(strata_model *model, const strata_weights *weights, strata_error *err) {

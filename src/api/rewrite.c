@@ -65,20 +65,35 @@ static strata_status rewrite(const strata_weights *weights, const char *preproce
     char *part = NULL;
     if (format == NULL || !format->is_of_tensors) {
         return st_fail_file(err, STRATA_INVALID, path,
-                            "weights without a net go into .safetensors or .pth; for others name the net");
+                            "weights without a net go into .safetensors or .pth; for others name it with --for NET");
+    }
+    for (size_t i = 0; i < view.tensor_count; i++) {
+        if (view.tensors[i].is_channels_last) {
+            strata_status status = st_fail_file(
+                err, STRATA_UNSUPPORTED, view.file.path,
+                "tensor '%s' follows rows, columns, channels of what its layer sees, which only the net knows",
+                view.tensors[i].name);
+            st_error_hint(err, "name the net with --for");
+            return status;
+        }
     }
     if (preprocess != NULL) {
         ST_TRY(st_api_preprocess_check(preprocess, err));
     }
     ST_TRY(choose_pairs(&view, preprocess, arena, err));
     ST_TRY(st_arena_printf(&part, arena, err, "%s.part-%ld", path, (long)getpid()));
-    ST_TRY(format->write(&view, NULL, part, err));
-    strata_status status = compare_all(&view, part, err);
+    strata_status status = format->write(&view, NULL, part, err);
+    if (status == STRATA_OK) {
+        status = compare_all(&view, part, err);
+    }
     if (status == STRATA_OK) {
         status = st_file_move(part, path, err);
     }
     if (status != STRATA_OK) {
         (void)st_sys.unlink(part);
+        if (err != NULL && strcmp(err->file, part) == 0) { /* it names the file that it was to become */
+            (void)snprintf(err->file, sizeof err->file, "%s", path);
+        }
     }
     return status;
 }

@@ -16,7 +16,8 @@ enum { PICTURES = 2 };
 static const double tolerance = 1e-3;
 
 static strata_shape shape_of(const strata_model *model, int which) {
-    strata_shape out = model->geometry.out;
+    st_dims in = model->core->graph->input;
+    strata_shape out = {in.h, in.w, in.c};
     return which == 0 ? out
                       : (strata_shape){out.height + out.height / 4 + 3, out.width + out.width / 2 + 1, out.channels};
 }
@@ -64,7 +65,7 @@ static strata_status add(st_text *text, st_arena *arena, strata_model *model, st
 
 strata_status st_self_test_add(st_text *text, strata_model *model, strata_error *err) {
     st_arena *arena = NULL;
-    if (!model->has_preparation) {
+    if (model->preparation[0] == '\0') {
         return STRATA_OK;
     }
     ST_TRY(st_arena_create(&arena, err));
