@@ -257,16 +257,25 @@ strata_options runtime_options(const common *arguments) {
 
 /* ---- help ------------------------------------------------------------------------------------------------------- */
 
+/* The part of a line before " | "; the whole line where there is none. */
+static int first_half(const char *line, bool *has_second) {
+    size_t length = strcspn(line, "\n");
+    const char *bar = strstr(line, " | ");
+    *has_second = bar != NULL && (size_t)(bar - line) < length;
+    return *has_second ? (int)(bar - line) + 1 : (int)length;
+}
+
 /* "train NET | what for" lines, the second halves aligned. */
 static void print_lines(FILE *to, const char *lines, const char *start) {
     int widest = 0;
+    bool has_second;
     for (const char *at = lines; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n') {
-        int width = (int)strcspn(at, "|\n");
-        widest = width > widest && at[width] == '|' ? width : widest;
+        int width = first_half(at, &has_second);
+        widest = width > widest && has_second ? width : widest;
     }
     for (const char *at = lines; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n') {
-        int width = (int)strcspn(at, "|\n");
-        if (at[width] == '|') {
+        int width = first_half(at, &has_second);
+        if (has_second) {
             fprintf(to, "%s%-*.*s %.*s\n", start, widest, width, at, (int)strcspn(at + width + 2, "\n"),
                     at + width + 2);
         } else {
