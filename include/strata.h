@@ -210,8 +210,8 @@ typedef struct strata_tensor_range {
     size_t not_finite;
 } strata_tensor_range;
 
-/* Whether a file's content is of a format that strata reads weights from; says nothing of the rest of it. False where no
- * file could be opened; STRATA_IO where it cannot be read. */
+/* Whether a file's content is of a format that strata reads weights from; says nothing of the rest of it. False where
+ * no file could be opened; STRATA_IO where it cannot be read. */
 STRATA_API strata_status strata_weights_probe(bool *out, const char *path, strata_error *err);
 STRATA_API strata_status strata_weights_open(strata_weights **out, const char *path, strata_error *err);
 STRATA_API void strata_weights_info_get(const strata_weights *weights, strata_weights_info *out);

@@ -99,7 +99,7 @@ typedef struct st_format {
     strata_status (*write)(const st_weights *in, const st_graph *graph, const char *path, strata_error *err);
 } st_format;
 
-extern const st_format *const st_format_table[];        /* ends with NULL; probed in this order */
+extern const st_format *const st_format_table[]; /* ends with NULL; probed in this order */
 /* *out NULL: none, or there is no file that could be opened. STRATA_IO: it cannot be read. */
 strata_status st_format_probe(const st_format **out, const char *path, strata_error *err);
 const st_format *st_format_by_ending(const char *path); /* one that can be written; NULL: none */
