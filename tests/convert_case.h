@@ -16,6 +16,13 @@
 
 #include "api/api.h"
 
+/* Ends a test that reads ONNX, where the build has no protobuf-c. */
+static inline void needs_onnx(void) {
+#ifndef ST_WITH_PROTOBUF
+    skip();
+#endif
+}
+
 static char folder[64];
 static strata_runtime *runtime;
 static strata_error err;

@@ -6,6 +6,7 @@
 
 static void test_types_stay(void **state) {
     (void)state;
+    needs_onnx();
     static const char text[] = "network n {\n    input 1x1x2\n    f: fc 2\n    output logits\n}\n";
     static const unsigned char values[] = {0x00, 0x3C, 0x01, 0x00,
                                            0xFF, 0x7B, 0x00, 0xC0,  /* F16: 1, 2^-24, 65504, -2 */
@@ -100,6 +101,7 @@ static void convert_file(const char *in, const strata_net *net, const char *out)
 
 static void test_round_trip(void **state) {
     (void)state;
+    needs_onnx();
     if (!reads("x.pth") || !reads("x.onnx")) {
         printf("skip round trip: this build does not read and write all formats\n");
         skip();
@@ -219,6 +221,7 @@ static void test_full_disk(void **state) {
 
 static void test_damage_is_found(void **state) {
     (void)state;
+    needs_onnx();
     static const char *const names[] = {"bad.safetensors", "bad.onnx"};
     strata_net *net = net_of(small);
     strata_weights *weights = weights_of(net, "good.safetensors");

@@ -36,6 +36,7 @@ static bool has_no_words(const char *name, const char *text) {
 
 static void test_every_layer(void **state) {
     (void)state;
+    needs_onnx();
     for (size_t i = 0; st_layer_table[i] != NULL; i++) {
         const char *line = st_layer_table[i]->examples, *line_end;
         for (int k = 0; *line != '\0'; k++, line = line_end + 1) {
@@ -55,6 +56,7 @@ static void test_every_layer(void **state) {
 /* The zoo with dense layers of 48 instead of 4,096 outputs; what is still large is translated, and not written. */
 static void test_every_net(void **state) {
     (void)state;
+    needs_onnx();
     const int64_t most = 3 * 1000 * 1000;
     for (size_t i = 0; i < strata_zoo_count(); i++) {
         strata_net *zoo = NULL;
@@ -79,6 +81,7 @@ static void test_every_net(void **state) {
 /* onnx.checker, with inference of all shapes, over all that the tests above have written. */
 static void test_checker(void **state) {
     (void)state;
+    needs_onnx();
     static const char script[] =
         "import glob, sys\n"
         "import onnx\n"
