@@ -65,10 +65,6 @@ static int prepare_net(work *w, const char *preprocess) {
 static int open_weights(work *w) {
     strata_error err;
     const arguments *a = w->a;
-    if (strata_weights_open(&w->weights, w->file, &err) != STRATA_OK) {
-        return report(&err);
-    }
-    strata_weights_info_get(w->weights, &w->info);
     int status = open_net(w);
     if (status == DONE && a->preprocess == NULL && !strata_net_is_prepared(w->net)) {
         status = prepare_net(w, w->info.preprocess);
@@ -79,26 +75,10 @@ static int open_weights(work *w) {
     return status;
 }
 
-/* A net of another program, without weights: a .cfg alone. */
-static bool is_net_alone(const work *w) {
-    strata_error err;
-    strata_weights *weights = NULL;
-    strata_weights_info info = {.tensor_count = 1};
-    if (strata_weights_open(&weights, w->file, &err) == STRATA_OK) {
-        strata_weights_info_get(weights, &info);
-    }
-    strata_weights_free(weights);
-    return info.has_net && info.tensor_count == 0;
-}
-
 static int open_input(work *w) {
     strata_error err;
     int status = DONE;
-    if (w->file != NULL && is_net_alone(w)) {
-        free(w->file);
-        w->file = NULL;
-    }
-    if (w->file != NULL) {
+    if (w->weights != NULL) {
         status = open_weights(w);
     } else if (w->a->net != NULL || w->a->map != NULL) {
         status = refuse("%s is a network without weights: --%s is for a file of weights", w->in,
@@ -267,44 +247,51 @@ static int convert(work *w) {
 
 /* Weights without a net, and none named: the same tensors in another file. */
 static bool is_rewrite(const work *w) {
-    strata_error err;
-    strata_weights *weights = NULL;
-    strata_weights_info info = {.has_net = true};
-    if (w->file == NULL || w->a->net != NULL || w->a->map != NULL || w->a->check != NULL) {
-        return false;
-    }
-    if (strata_weights_open(&weights, w->file, &err) == STRATA_OK) {
-        strata_weights_info_get(weights, &info);
-    }
-    strata_weights_free(weights);
-    return !info.has_net;
+    return w->weights != NULL && !w->info.has_net && w->a->net == NULL && w->a->map == NULL && w->a->check == NULL;
 }
 
 static int rewrite(work *w) {
     strata_error err;
-    strata_weights *weights = NULL;
     int status = output_check(w->out, (const char *const[]){w->in}, 1);
-    if (status == DONE && (strata_weights_open(&weights, w->file, &err) != STRATA_OK ||
-                           strata_weights_save(weights, w->a->preprocess, w->out, &err) != STRATA_OK)) {
-        status = report(&err);
+    if (status != DONE) {
+        return status;
     }
-    if (status == DONE) {
-        strata_weights_info_get(weights, &w->info);
-        if (w->a->common.json) {
-            json j = {0};
-            json_open(&j, NULL, '{');
-            json_text(&j, "in", w->in);
-            json_text(&j, "out", w->out);
-            json_count(&j, "tensors", (int64_t)w->info.tensor_count);
-            json_close(&j, '}');
-            json_print(&j);
-        } else {
-            print_fact("proof", "read again, every tensor bit for bit");
-            print_fact("wrote", "%s: %s tensors", w->out, count_text((int64_t)w->info.tensor_count).s);
-        }
+    if (strata_weights_save(w->weights, w->a->preprocess, w->out, &err) != STRATA_OK) {
+        return report(&err);
     }
-    strata_weights_free(weights);
-    return status;
+    if (w->a->common.json) {
+        json j = {0};
+        json_open(&j, NULL, '{');
+        json_text(&j, "in", w->in);
+        json_text(&j, "out", w->out);
+        json_count(&j, "tensors", (int64_t)w->info.tensor_count);
+        json_close(&j, '}');
+        json_print(&j);
+    } else {
+        print_fact("proof", "read again, every tensor bit for bit");
+        print_fact("wrote", "%s: %s tensors", w->out, count_text((int64_t)w->info.tensor_count).s);
+    }
+    return DONE;
+}
+
+/* The file with the weights, opened once; a net of another program without any (a .cfg alone) is a net. Exit status. */
+static int open_file(work *w) {
+    strata_error err;
+    w->file = weights_of(w->in);
+    if (w->file == NULL) {
+        return DONE;
+    }
+    if (strata_weights_open(&w->weights, w->file, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    strata_weights_info_get(w->weights, &w->info);
+    if (w->info.has_net && w->info.tensor_count == 0) {
+        strata_weights_free(w->weights);
+        free(w->file);
+        w->weights = NULL;
+        w->file = NULL;
+    }
+    return DONE;
 }
 
 static int run(void *all) {
@@ -313,8 +300,10 @@ static int run(void *all) {
     if (a->no_check && a->check != NULL) {
         return refuse("--check and --no-check exclude each other");
     }
-    w.file = weights_of(w.in);
-    int status = is_rewrite(&w) ? rewrite(&w) : convert(&w);
+    int status = open_file(&w);
+    if (status == DONE) {
+        status = is_rewrite(&w) ? rewrite(&w) : convert(&w);
+    }
     if (w.weights != NULL) {
         strata_weights_free(w.weights);
     }
