@@ -1,18 +1,11 @@
 /* Fuzzes the readers of darknet's two files, in a folder of their own: an input is a .cfg, then a zero byte, then
  * .weights; without the zero byte it is a .cfg alone. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "formats/table.h"
+#include "read_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
-enum { MOST_VALUES = 1 << 16 };
-
-static st_real reals[MOST_VALUES];
 static char folder[64], cfg[80], weights_path[80];
 
 static void remove_folder(void) {
@@ -42,25 +35,6 @@ static void put(const char *path, const uint8_t *bytes, size_t length) {
     }
 }
 
-static void read_model(const char *path) {
-    st_weights weights;
-    strata_error err = {0};
-    strata_status status = st_weights_open(&weights, path, &err);
-    if (status != STRATA_OK) {
-        if (err.status != status || err.message[0] == '\0') {
-            abort();
-        }
-        return;
-    }
-    for (size_t i = 0; i < weights.tensor_count; i++) {
-        const st_tensor *tensor = &weights.tensors[i];
-        if (tensor->count <= MOST_VALUES && st_weights_read(&weights, tensor, reals, NULL) != STRATA_OK) {
-            abort();
-        }
-    }
-    st_weights_close(&weights);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     const uint8_t *zero = length > 0 ? memchr(bytes, '\0', length) : NULL;
     if (folder[0] == '\0') {
@@ -69,10 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     put(cfg, bytes, zero != NULL ? (size_t)(zero - bytes) : length);
     if (zero != NULL) {
         put(weights_path, zero + 1, length - (size_t)(zero - bytes) - 1);
-        read_model(weights_path);
+        read_model(weights_path, false);
     } else {
         unlink(weights_path);
     }
-    read_model(cfg);
+    read_model(cfg, false);
     return 0;
 }
