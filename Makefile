@@ -128,7 +128,7 @@ $(OBJ)/%.o: %.c $(OBJ)/flags
 $(OBJ)/src/kernels/select.o: EXTRA_CFLAGS := $(ISAS:%=-DST_ISA_%)
 $(foreach i,$(ISAS),$(eval $(OBJ)/src/kernels/isa_$(i).o: EXTRA_CFLAGS := $(FLAGS_ISA_$(VARIANT)) $(FLAGS_$(i))))
 # The program is the library's first client: it cannot even see the inner headers.
-$(PROGRAM_OBJECTS): ALL_CFLAGS := $(filter-out -Isrc -DSTRATA_BUILDING,$(ALL_CFLAGS))
+$(PROGRAM_OBJECTS): private ALL_CFLAGS := $(filter-out -Isrc -DSTRATA_BUILDING,$(ALL_CFLAGS))
 
 # Unpackers of messages; others' code, so without our warnings.
 $(BUILD)/proto/%.pb-c.c: $(PROTOS) $(OBJ)/flags
@@ -239,10 +239,11 @@ peers: ## install what make bench compares with: PyTorch, torchvision, ONNX Runt
 	@mkdir -p '$(BUILD)/peers' && npm install --ignore-scripts --no-fund --no-audit --silent --prefix '$(BUILD)/peers' onnxruntime-node
 
 .PHONY: parity
-parity: ## logits and gradients of seven nets at full size beside PyTorch's; installs python3-torch and -torchvision
+parity: ## nets at full size beside PyTorch's, and files that it and ONNX Runtime exchange; installs python3-torch and -torchvision
 	@$(SUBMAKE) -s BUILD=$(BUILD) all $(BUILD)/tests/test_onnx_write
 	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' sh scripts/parity
 	@BUILD='$(BUILD)' sh scripts/parity-onnx
+	@BUILD='$(BUILD)' PYTHON='$(PYTHON)' sh scripts/parity-published
 
 .PHONY: drawings
 drawings: ## draw the networks of docs/networks.md and fill in its tables anew
