@@ -252,7 +252,7 @@ static inline int faulty_open(const char *path, int flags, int mode) {
         return -1;
     }
     int file = fails_now(EMFILE) ? -1 : real_system.open(path, flags, mode);
-    live_files += file >= 0;
+    __atomic_add_fetch(&live_files, file >= 0 ? 1 : 0, __ATOMIC_SEQ_CST);
     return file;
 }
 
@@ -265,7 +265,7 @@ static inline ssize_t faulty_write(int file, const void *bytes, size_t count) {
 }
 
 static inline int faulty_close(int file) {
-    live_files--;
+    __atomic_sub_fetch(&live_files, 1, __ATOMIC_SEQ_CST);
     return real_system.close(file);
 }
 
