@@ -179,6 +179,8 @@ STRATA_API const char *strata_zoo_summary(size_t i);
 /* Help from the table of layers: all of them a line each (`name` NULL), or one in full. STRATA_MISSING with the nearest
  * name in the hint. */
 STRATA_API strata_status strata_help_layer(char **out, const char *name, strata_error *err);
+/* The words of `augment` (strata_train_options), a line each. */
+STRATA_API strata_status strata_help_augment(char **out, strata_error *err);
 
 /* ---- 2. Run ----------------------------------------------------------------------------------------------------- */
 
@@ -219,6 +221,9 @@ STRATA_API void strata_weights_tensor(const strata_weights *weights, size_t inde
 /* Reads one tensor's values. */
 STRATA_API strata_status strata_weights_measure(strata_tensor_range *out, const strata_weights *weights, size_t index,
                                                 strata_error *err);
+/* Reads all values and compares them with the hash that the file brings: STRATA_FORMAT where it is damaged. A file
+ * without a hash is fine. Loading a model does this too. */
+STRATA_API strata_status strata_weights_check(const strata_weights *weights, strata_error *err);
 /* The same tensors in another file, .safetensors or .pth by its ending, read again before it gets its name. preprocess:
  * how their pictures were prepared, as strata_net_preprocess takes it, written into the file; NULL: as it is. Atomic.
  */
@@ -558,8 +563,10 @@ STRATA_API void strata_trainer_place(const strata_trainer *trainer, strata_step_
 STRATA_API bool strata_trainer_is_done(const strata_trainer *trainer);
 /* It is, before its last epoch, because val has not been better for `patience` epochs. */
 STRATA_API bool strata_trainer_gave_up(const strata_trainer *trainer);
-/* On the first pictures, for a second or two, of a trainer that trains a part; nothing moves. */
-STRATA_API strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, strata_error *err);
+/* Of epoch `epoch` (from 1; with `thaw` they differ), on the first pictures, for a second or two, of a trainer that
+ * trains a part and has not begun; nothing moves. */
+STRATA_API strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, int64_t epoch,
+                                                strata_error *err);
 
 /* Called during long work with what is done so far, pictures of an evaluation for one; return false to stop it
  * (STRATA_CANCELLED). */

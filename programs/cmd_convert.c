@@ -1,7 +1,6 @@
 /* strata convert: a model into the file of another program, which proves itself before it gets its name. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "program.h"
 
@@ -90,11 +89,6 @@ static int open_input(work *w) {
 }
 
 /* ---- where it goes ---------------------------------------------------------------------------------------------- */
-
-static bool is_same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
 
 /* A .net and the weights beside it. Where these are what goes in, only the text is written. Exit status. */
 static int check_output(work *w) {

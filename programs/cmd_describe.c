@@ -514,6 +514,18 @@ static int print_plan(const subject_net *s, const arguments *a, const strata_bui
     return DONE;
 }
 
+/* A checkpoint that is damaged is not described as if it were whole. Exit status. */
+static int check_weights(const char *what) {
+    strata_error err;
+    strata_weights *weights = NULL;
+    char *file = path_is_folder(what) ? NULL : weights_of(what);
+    bool fine = file == NULL || (strata_weights_open(&weights, file, &err) == STRATA_OK &&
+                                 strata_weights_check(weights, &err) == STRATA_OK);
+    strata_weights_free(weights);
+    free(file);
+    return fine ? DONE : report(&err);
+}
+
 static int describe(subject_net *s, const arguments *a) {
     strata_error err;
     strata_options runtime = runtime_options(&a->common);
@@ -524,6 +536,7 @@ static int describe(subject_net *s, const arguments *a) {
                                   .average = a->ema > 0};
     int status = output_check(a->svg, (const char *const *)a->common.items, 1);
     status = status == DONE ? net_open(&s->net, a->common.items[0], &a->common) : status;
+    status = status == DONE ? check_weights(a->common.items[0]) : status;
     if (status != DONE) {
         return status;
     }

@@ -189,8 +189,8 @@ static int ask_member(evaluation *e, size_t index) {
         strata_net_info net;
         strata_net_info_get(strata_model_net(s.model), false, &net);
         snprintf(e->net, sizeof e->net, "%s", net.name);
-        e->is_run = s.is_run;
         status = open_data(e, &s);
+        e->is_run = status == DONE && s.is_run && is_same_place(e->data_path, s.plan.data);
     } else {
         check_split(e, &s, m->what);
     }
@@ -413,7 +413,7 @@ const command command_eval = {
              "(Wilson), top-5, loss, the classes from the worst to the best, how far the\n"
              "probabilities are from the hits, and the temperature that would mend it. Several\n"
              "models are an ensemble: their probabilities are averaged. docs/evaluation.md has\n"
-             "the definitions. A run's folder also gets confusion.svg.",
+             "the definitions. On its own data a run's folder also gets confusion.svg.",
     .examples = "eval runs/lenet5-1 | the test part\n"
                 "eval runs/lenet5-1 --part val | where it was chosen\n"
                 "eval runs/lenet5-1 --flip --mistakes worst.png\n"

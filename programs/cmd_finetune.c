@@ -14,30 +14,6 @@ static const char *const regimes[REGIME_COUNT] = {"head", "second-half", "all"};
 /* A run that is much longer than this is no longer what somebody waits for. */
 static const double LONG_SECONDS = 3600;
 
-static strata_status tuning_of(strata_tuning *out, const training *t, strata_error *err) {
-    strata_build_options build = train_build_options(t->plan);
-    strata_train_options options = train_options(t->plan);
-    return strata_tuning_get(out, t->runtime, t->net, &build, &options, t->data, err);
-}
-
-static label layers_text(const strata_tuning *tuning) {
-    label out;
-    if (tuning->trained == tuning->parameters) {
-        snprintf(out.s, sizeof out.s, "everything");
-    } else if (tuning->layer_count == 1) {
-        snprintf(out.s, sizeof out.s, "%.60s only", safe_text(tuning->first).s);
-    } else {
-        snprintf(out.s, sizeof out.s, "%.30s to %.30s", safe_text(tuning->first).s, safe_text(tuning->last).s);
-    }
-    return out;
-}
-
-static double run_seconds(const run_plan *p, const strata_cost *cost) {
-    int64_t variants = p->augment == NULL ? 1 : p->variants > 0 ? p->variants : 8;
-    variants = variants < p->epochs ? variants : p->epochs;
-    return cost->features_seconds * (double)variants + cost->epoch_seconds * (double)p->epochs;
-}
-
 /* The weights that the run begins with. */
 static strata_status adapt(char **replaced, const training *t, strata_error *err) {
     size_t count = strata_dataset_class_count(t->data);
@@ -70,7 +46,7 @@ static int measure_regime(strata_cost *cost, training *t, run_plan *p, const cha
         status = strata_trainer_create(&t->trainer, t->model, t->data, &options, &err);
     }
     if (status == STRATA_OK) {
-        status = strata_trainer_measure(cost, t->trainer, &err);
+        status = strata_trainer_measure(cost, t->trainer, 1, &err);
     }
     strata_trainer_free(t->trainer);
     strata_model_free(t->model);
@@ -94,7 +70,7 @@ static int choose_regime(training *t, run_plan *p) {
             return status;
         }
     }
-    while (chosen > 0 && run_seconds(p, &costs[chosen]) > LONG_SECONDS) {
+    while (chosen > 0 && forecast_seconds(p, &costs[chosen], p->epochs) > LONG_SECONDS) {
         chosen--;
     }
     text_add(&line, "%s: %s pictures a class, %s", regimes[chosen], count_text(each).s,
@@ -102,11 +78,13 @@ static int choose_regime(training *t, run_plan *p) {
              : wanted == 1 ? "some, so the second half"
                            : "many, so everything");
     if (chosen != wanted) {
-        text_add(&line, "; but %s would take %s", regimes[wanted], seconds_text(run_seconds(p, &costs[wanted])).s);
+        text_add(&line, "; but %s would take %s", regimes[wanted],
+                 seconds_text(forecast_seconds(p, &costs[wanted], p->epochs)).s);
     }
     text_add(&line, " (%lld epochs:", (long long)p->epochs);
     for (int i = 0; i < REGIME_COUNT; i++) {
-        text_add(&line, "%s %s %s", i > 0 ? "," : "", regimes[i], seconds_text(run_seconds(p, &costs[i])).s);
+        text_add(&line, "%s %s %s", i > 0 ? "," : "", regimes[i],
+                 seconds_text(forecast_seconds(p, &costs[i], p->epochs)).s);
     }
     text_add(&line, ")");
     print_fact("auto", "%s", line.bytes);
@@ -115,48 +93,23 @@ static int choose_regime(training *t, run_plan *p) {
     return DONE;
 }
 
-/* ---- what the run asks for -------------------------------------------------------------------------------------- */
-
-typedef struct memory_of {
-    const training *t;
-} memory_of;
-
-static strata_status tuning_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
-    const memory_of *m = of;
-    strata_tuning tuning;
-    run_plan plan = *m->t->plan;
-    training t = *m->t;
-    plan.batch = batch;
-    t.plan = &plan;
-    strata_status status = tuning_of(&tuning, &t, err);
-    *out = tuning.memory;
-    return status;
-}
-
-int finetune_memory(training *t) {
-    strata_net_info info;
-    memory_of of = {t};
-    strata_net_info_get(t->net, true, &info);
-    return memory_ask(&(memory_question){.need = tuning_need,
-                                         .of = &of,
-                                         .batch = t->plan->batch,
-                                         .doing = "fine-tuning",
-                                         .net = info.name,
-                                         .has_option = true},
-                      &t->memory);
-}
+/* ---- what the run begins with ---------------------------------------------------------------------------------- */
 
 /* The tensors that stayed as they were drawn, as layers: "classifier.1". */
-static void print_replaced(char *replaced) {
+static void print_replaced(const char *replaced) {
     text line = {0};
     char last[256] = "";
-    for (char *at = strtok(replaced, "\n"); at != NULL; at = strtok(NULL, "\n")) {
-        char *dot = strrchr(at, '.');
-        size_t length = dot != NULL ? (size_t)(dot - at) : strlen(at);
+    for (const char *at = replaced; *at != '\0';) {
+        size_t whole = strcspn(at, "\n"), length = whole;
+        while (length > 0 && at[length - 1] != '.') {
+            length--;
+        }
+        length = length > 0 ? length - 1 : whole;
         if (length < sizeof last && (strncmp(at, last, length) != 0 || last[length] != '\0')) {
             snprintf(last, sizeof last, "%.*s", (int)length, at);
             text_add(&line, "%s%s", line.length > 0 ? ", " : "", safe_text(last).s);
         }
+        at += whole + (at[whole] != '\0');
     }
     if (line.length > 0) {
         print_fact("new", "%s: drawn from the seed, for these classes", line.bytes);
@@ -166,52 +119,12 @@ static void print_replaced(char *replaced) {
     text_free(&line);
 }
 
-int finetune_load(const training *t) {
+int finetune_load(training *t) {
     strata_error err;
-    char *replaced;
-    if (adapt(&replaced, t, &err) != STRATA_OK) {
+    if (adapt(&t->replaced, t, &err) != STRATA_OK) {
         return report(&err);
     }
-    print_replaced(replaced);
-    strata_text_free(replaced);
-    return DONE;
-}
-
-int finetune_explain(const training *t, bool measures) {
-    strata_error err;
-    strata_tuning tuning;
-    strata_cost cost = {0};
-    if (tuning_of(&tuning, t, &err) != STRATA_OK ||
-        (measures && strata_trainer_measure(&cost, t->trainer, &err) != STRATA_OK)) {
-        return report(&err);
-    }
-    bool is_thawed = t->plan->thaw > 0;
-    print_fact("train", "%s: %s of %s parameters%s", layers_text(&tuning).s, count_text(tuning.trained).s,
-               count_text(tuning.parameters).s, tuning.trained < tuning.parameters ? "; everything else is fixed" : "");
-    if (is_thawed) {
-        print_fact("thaw", "after %lld epochs; until then the last layer alone", (long long)t->plan->thaw);
-    }
-    if (tuning.cut != NULL) {
-        text line = {0};
-        int64_t pictures = t->plan->train_count + t->plan->val_count;
-        text_add(&line, "%s pictures x %s", count_text(pictures).s, shape_text(tuning.features, tuning.is_flat).s);
-        if (t->plan->augment == NULL) {
-            text_add(&line, " computed once");
-        } else if (t->plan->variants >= 0) {
-            text_add(&line, " computed in %lld variants", (long long)(t->plan->variants > 0 ? t->plan->variants : 8));
-        } else {
-            text_add(&line, " computed in each epoch");
-        }
-        if (measures && t->plan->variants >= 0) {
-            text_add(&line, " (%s%s)", seconds_text(cost.features_seconds).s, t->plan->augment != NULL ? " each" : "");
-        }
-        print_fact("features", "%s, %s", line.bytes, bytes_text(tuning.features_bytes).s);
-        text_free(&line);
-    }
-    if (measures) {
-        print_fact("time", "%s an epoch%s, measured; about %s in all", seconds_text(cost.epoch_seconds).s,
-                   is_thawed ? " of the last layer" : "", seconds_text(run_seconds(t->plan, &cost)).s);
-    }
+    print_replaced(t->replaced);
     return DONE;
 }
 
@@ -288,6 +201,10 @@ static int begin(train_arguments *a) {
     strata_dataset_free(t.data);
     strata_net_free(t.net);
     strata_runtime_free(t.runtime);
+    if (status == DONE && p->thaw > 0 && strcmp(p->train, regimes[0]) == 0) {
+        warn("--thaw %lld changes nothing: the head is all that is trained", (long long)p->thaw);
+        p->thaw = 0;
+    }
     if (status == DONE) {
         status = train_new(a, &command_finetune);
     }

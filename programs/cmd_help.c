@@ -121,8 +121,8 @@ static bool explain_word(const char *topic, bool as_json) {
 
 /* Not a command and not a layer: the nearest of all there is. */
 static int refuse_topic(const char *topic, const strata_error *err) {
-    const char *names[32] = {"layers", "nets"};
-    size_t count = 2;
+    const char *names[32] = {"layers", "nets", "augment"};
+    size_t count = 3;
     for (const command *const *c = command_table; *c != NULL; c++) {
         names[count++] = (*c)->name;
     }
@@ -131,7 +131,8 @@ static int refuse_topic(const char *topic, const strata_error *err) {
     if (nearest >= 0) {
         hint("did you mean %s help %s?", program_name(), names[nearest]);
     } else {
-        hint("%s", err->hint[0] != '\0' ? err->hint : "topics are layers, nets, the name of a layer or of a command");
+        hint("%s", err->hint[0] != '\0' ? err->hint
+                                        : "topics are layers, nets, augment, the name of a layer or of a command");
     }
     return status;
 }
@@ -153,6 +154,14 @@ static int run(void *all) {
     }
     strata_error err;
     char *help;
+    if (strcmp(topic, "augment") == 0) {
+        if (strata_help_augment(&help, &err) != STRATA_OK) {
+            return report(&err);
+        }
+        show_text(topic, help, as_json);
+        strata_text_free(help);
+        return DONE;
+    }
     if (strata_help_layer(&help, strcmp(topic, "layers") == 0 ? NULL : topic, &err) == STRATA_OK) {
         show_text(topic, help, as_json);
         strata_text_free(help);
@@ -169,11 +178,13 @@ static const option options[] = {{OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0}};
 const command command_help = {
     .name = "help",
     .summary = "layers, one layer, the built-in networks, a command",
-    .usage = "help [layers | nets | LAYER | COMMAND]",
-    .about = "Explains the layers of the .net language, the built-in networks, the commands.",
+    .usage = "help [layers | nets | augment | LAYER | COMMAND]",
+    .about = "Explains the layers of the .net language, the built-in networks, the words of\n"
+             "--augment, the commands.",
     .examples = "help layers | every layer, a line each\n"
                 "help conv | one layer: parameters, shapes, examples\n"
                 "help nets | the networks that are built in\n"
+                "help augment | what --augment can do to pictures\n"
                 "help train | a command",
     .options = options,
     .arguments_size = sizeof(arguments),

@@ -134,7 +134,7 @@ typedef struct work {
 static void add_json(work *w, const char *file, const float *row, size_t count) {
     json *j = &w->json;
     json_open(j, NULL, '{');
-    json_text(j, "file", file);
+    json_name(j, "file", file);
     json_open(j, "top", '[');
     for (size_t i = 0; i < count; i++) {
         json_open(j, NULL, '{');
@@ -304,7 +304,8 @@ const command command_predict = {
     .usage = "predict RUN PICTURE...\npredict CHECKPOINT FOLDER\npredict NET --weights FILE PICTURE...",
     .about = "Shows what a trained model takes pictures for: JPEG, PNG, WebP and portable\n"
              "anymap files (`strata --version` says what this build reads), folders of\n"
-             "them, or one of a data set: FILE:K of an IDX file, NAME:K of a known one's test.",
+             "them, or one of a data set: FILE:K of an IDX or HDF5 file, NAME:K of a known\n"
+             "one's test.",
     .examples = "predict runs/lenet5-1 fashion-mnist:0 | a test picture\n"
                 "predict runs/lenet5-1 shirt.jpg photos | files and folders\n"
                 "predict runs/lenet5-1 fashion-mnist:7 --top 1 --json | for a program",

@@ -250,7 +250,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
         return fail("%s has no test part for --test-each-epoch", safe_text(plan->data).s);
     }
     print_facts(t);
-    int status = plan->train != NULL ? finetune_memory(t) : memory_check("training", t->runtime, t->net, &build);
+    int status = plan->train != NULL ? forecast_memory(t) : memory_check("training", t->runtime, t->net, &build);
     if (status != DONE) {
         return status;
     }
@@ -275,7 +275,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     if (preparation[0] != '\0') {
         print_fact("pictures", "%s", preparation);
     }
-    return plan->train != NULL ? finetune_explain(t, !is_begun) : DONE;
+    return plan->train != NULL ? forecast_say(t, !is_begun, t->explains && t->json) : DONE;
 }
 
 static void close_training(training *t) {
@@ -294,6 +294,7 @@ static void close_training(training *t) {
     if (t->runtime != NULL) {
         strata_runtime_free(t->runtime);
     }
+    strata_text_free(t->replaced);
     run_log_free(&t->log);
 }
 
@@ -388,7 +389,11 @@ int train_new(arguments *a, const command *self) {
     text words = {0};
     add_command(&words, &a->common, self);
     p->command = words.bytes;
-    training t = {.plan = p, .json = a->common.json, .save_every = a->save_every, .stop_after = a->stop_after};
+    training t = {.plan = p,
+                  .json = a->common.json,
+                  .explains = a->explain,
+                  .save_every = a->save_every,
+                  .stop_after = a->stop_after};
     char *folder = NULL;
     status = prepare(&t, p, net, &a->common, NULL);
     if (status == DONE && a->find_rate) {

@@ -295,7 +295,8 @@ static int look(strata_weights *weights, const strata_net *net, const arguments 
     strata_fit fit = {0};
     strata_weights_info_get(weights, &info);
     int64_t broken = count_broken(weights, info.tensor_count, &err);
-    if (broken < 0 || (net != NULL && strata_weights_fit(&fit, weights, net, &err) != STRATA_OK)) {
+    if (broken < 0 || strata_weights_check(weights, &err) != STRATA_OK ||
+        (net != NULL && strata_weights_fit(&fit, weights, net, &err) != STRATA_OK)) {
         return report(&err);
     }
     if (a->common.json) {

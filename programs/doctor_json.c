@@ -99,7 +99,7 @@ static void add_broken(json *j, const strata_dataset *d) {
     for (size_t i = 0; i < strata_dataset_broken_count(d); i++) {
         const char *reason = NULL, *name = strata_dataset_broken(d, i, &reason);
         json_open(j, NULL, '{');
-        json_text(j, "file", name);
+        json_name(j, "file", name);
         json_text(j, "reason", reason);
         json_close(j, '}');
     }

@@ -28,7 +28,7 @@ typedef struct evaluation {
     strata_data_options data_options;
     char *data_path;
     char net[64]; /* name of the first model's network */
-    bool is_run;  /* the first is a run's folder, which gets the drawing */
+    bool is_run;  /* the first is a run's folder, asked about its own data: it gets the drawing */
     strata_class_match match;
     member *members;
     size_t count;

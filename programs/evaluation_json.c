@@ -64,7 +64,7 @@ static void add_answers(json *j, const evaluation *e) {
         const float *row = strata_predictions_row(all, i);
         size_t count = strata_top(top, most, row, e->class_count);
         json_open(j, NULL, '{');
-        json_text(j, "file", strata_predictions_file(all, i));
+        json_name(j, "file", strata_predictions_file(all, i));
         json_text(j, "label", strata_predictions_class(all, strata_predictions_label(all, i)));
         json_text(j, "class", strata_predictions_class(all, top[0]));
         json_open(j, "top", '[');

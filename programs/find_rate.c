@@ -48,6 +48,11 @@ static double round_rate(double rate) {
     return strtod(digits, NULL);
 }
 
+/* The search ended before the loss rose: it has not seen which rate is too high. */
+static bool is_open_ended(const strata_rate_search *found) {
+    return !found->diverged && found->lowest + found->count / 20 + 1 >= found->count;
+}
+
 static void print_json(const strata_rate_search *found, double rate, const char *path) {
     json j = {0};
     json_open(&j, NULL, '{');
@@ -57,6 +62,7 @@ static void print_json(const strata_rate_search *found, double rate, const char 
     json_number(&j, "lowest_lr", found->trials[found->lowest].rate);
     json_number(&j, "lowest_loss", found->trials[found->lowest].smooth);
     json_bool(&j, "diverged", found->diverged);
+    json_bool(&j, "open_ended", is_open_ended(found));
     json_text(&j, "svg", path);
     json_open(&j, "trials", '[');
     for (size_t i = 0; i < found->count; i++) {
@@ -84,6 +90,9 @@ static void print_found(const training *t, const train_arguments *a, const strat
                count_text(t->plan->batch * (t->plan->accumulate > 1 ? t->plan->accumulate : 1)).s,
                found->trials[0].rate, last->rate, found->diverged ? ", where the loss was far above the lowest" : "");
     print_note("  %s   loss against learning rate\n", path);
+    if (rate > 0 && is_open_ended(found)) {
+        warn("the loss was still falling at the highest rate tried: %s is no more than a guess", number_text(rate).s);
+    }
     if (rate > 0) {
         text next = {0};
         add_next(&next, &a->common, folder, rate);

@@ -73,6 +73,25 @@ void json_text(json *j, const char *key, const char *value) {
     add_string(&j->out, value);
 }
 
+static bool is_utf8(const char *name) {
+    const unsigned char *s = (const unsigned char *)name;
+    while (*s != '\0' && character_length(s) > 0) {
+        s += character_length(s);
+    }
+    return *s == '\0';
+}
+
+void json_name(json *j, const char *key, const char *name) {
+    json_text(j, key, name);
+    if (!is_utf8(name)) {
+        text_add(&j->out, ", \"%s_hex\": \"", key);
+        for (const unsigned char *s = (const unsigned char *)name; *s != '\0'; s++) {
+            text_add(&j->out, "%02x", *s);
+        }
+        text_add_bytes(&j->out, "\"", 1);
+    }
+}
+
 void json_count(json *j, const char *key, int64_t value) {
     begin_value(j, key);
     text_add(&j->out, "%lld", (long long)value);

@@ -197,6 +197,8 @@ typedef struct json {
 void json_open(json *j, const char *key, char bracket);
 void json_close(json *j, char bracket);
 void json_text(json *j, const char *key, const char *value);
+/* Of a file, whose bytes may be anything: as text and, where that loses some, in KEY_hex too. */
+void json_name(json *j, const char *key, const char *name);
 void json_count(json *j, const char *key, int64_t value);
 void json_number(json *j, const char *key, double value); /* null where not finite */
 void json_bool(json *j, const char *key, bool value);
@@ -342,6 +344,7 @@ int net_open(strata_net **out, const char *what, const common *arguments);
 /* The file with the weights that `what` brings along: a run's best, or a checkpoint itself; NULL: none. The caller
  * frees it. */
 char *weights_of(const char *what);
+bool is_same_file(const char *a, const char *b); /* both exist, by whatever names; NULL is none */
 /* How a model is asked for. */
 typedef struct subject_wish {
     const char *weights;    /* a file, for a net without; NULL: none */
@@ -386,11 +389,12 @@ typedef struct training {
     strata_dataset *data;
     strata_model *model;
     strata_trainer *trainer;
+    char *replaced; /* finetune: the tensors that are drawn and not loaded, one a line */
     strata_memory memory;
     run_log log;
     double save_every;  /* seconds between checkpoints within an epoch */
     int64_t stop_after; /* the epoch after which this process ends; 0: the last */
-    bool json;
+    bool json, explains;
     live live;
     double begun, epoch_begun, saved; /* times */
     int64_t images_before;            /* of this epoch, done by an earlier process */
@@ -415,11 +419,13 @@ int find_rate(training *t, const train_arguments *a);
 strata_build_options train_build_options(const run_plan *plan);
 strata_data_options train_data_options(const run_plan *plan);
 /* cmd_finetune.c: weights from plan->weights, but for the head. Exit status. */
-int finetune_load(const training *t);
-/* What is trained and what it costs, measured where this run begins. Exit status. */
-int finetune_explain(const training *t, bool measures);
+int finetune_load(training *t);
+/* forecast.c: what is trained and what it costs; `measures`: of a run that has not begun. Exit status. */
+int forecast_say(const training *t, bool measures, bool as_json);
 /* Memory of this run, checked. Exit status. */
-int finetune_memory(training *t);
+int forecast_memory(training *t);
+/* Of so many epochs of one regime, with the features that they need. */
+double forecast_seconds(const run_plan *plan, const strata_cost *cost, int64_t epochs);
 
 /* Whether one of the signals below has come. */
 bool training_is_stopped(void);

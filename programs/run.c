@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -59,6 +60,10 @@ static strata_status read_all(char **out, size_t *length, int fd, const char *pa
         if (count < 0 && errno == EINTR) {
             continue;
         }
+        if (count < 0 && errno == EAGAIN) { /* somebody still writes into the pipe */
+            (void)poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
+            continue;
+        }
         if (count < 0) {
             text_free(&bytes);
             return fill_errno(err, path, "read");
@@ -79,12 +84,19 @@ static strata_status read_all(char **out, size_t *length, int fd, const char *pa
 
 strata_status file_read(char **out, size_t *length, const char *path, size_t most, strata_error *err) {
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hold us */
     if (fd < 0) {
         return fill_errno(err, path, "open");
     }
+    bool is_pipe = fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
     strata_status status = read_all(out, length, fd, path, most, err);
     close(fd);
+    if (status == STRATA_OK && is_pipe && *length == 0) {
+        free(*out);
+        *out = NULL;
+        status = fill_error(err, STRATA_IO, path, "is a pipe that nobody writes into");
+    }
     return status;
 }
 

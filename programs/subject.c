@@ -131,7 +131,7 @@ static int open_run(subject *out, const char *folder, const subject_wish *wish) 
     return status;
 }
 
-static bool is_same_file(const char *a, const char *b) {
+bool is_same_file(const char *a, const char *b) {
     struct stat x, y;
     return a != NULL && b != NULL && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
            x.st_ino == y.st_ino;
@@ -154,6 +154,9 @@ int output_check(const char *output, const char *const *inputs, size_t count) {
     char *folder = slash != NULL ? take_copy(output, (size_t)(slash - output)) : take_copy(".", 1);
     char *plan = path_join(folder, "run.txt");
     int status = DONE;
+    if (output != NULL && !path_is_folder(folder[0] != '\0' ? folder : "/")) {
+        status = fail("%s: there is no folder %s", output, folder);
+    }
     for (size_t i = 0; output != NULL && i < COUNT_OF(kept) && status == DONE; i++) {
         if (path_exists(plan) && strcmp(slash != NULL ? slash + 1 : output, kept[i]) == 0) {
             status = refuse("%s belongs to a run: name another file for the result", output);

@@ -198,6 +198,29 @@ void sweep_pixels(const st_kernels *reference, const st_kernels *kernels) {
     }
 }
 
+/* Any counter, also where its lower half runs over; the bits are those of one draw at a time. */
+void sweep_draw_mask(const st_kernels *reference, const st_kernels *kernels) {
+    enum { STEP = 3 };
+    uint64_t state = 4500;
+    (void)reference;
+    for (int i = 0; i < CASES; i++) {
+        int64_t count = pick(&state, 1, 200), step = flip(&state) ? 1 : STEP;
+        st_mask_draw from = {.seed = st_rng_bits(7, 1, state), .stream = st_rng_bits(7, 2, state)};
+        from.limit = (uint32_t)st_rng_bits(7, 3, state);
+        uint8_t *mask = calloc((size_t)((count - 1) * step + 1), 1);
+        assert_non_null(mask);
+        kernels->draw_mask(mask, step, count, &from);
+        for (int64_t k = 0; k < count; k++) {
+            uint64_t bits = st_rng_bits(from.seed, from.stream, (uint64_t)k / 2) >> (k % 2 * 32);
+            assert_int_equal(mask[k * step], (uint32_t)bits >= from.limit);
+            for (int64_t between = 1; between < step && k + 1 < count; between++) {
+                assert_int_equal(mask[k * step + between], 0);
+            }
+        }
+        free(mask);
+    }
+}
+
 void sweep_mask(const st_kernels *reference, const st_kernels *kernels) {
     uint64_t state = 4000;
     for (int i = 0; i < CASES; i++) {
@@ -239,6 +262,7 @@ static st_pool pick_pool(uint64_t *state) {
     }
     pool.pad_top = pool.pad_bottom = pick(state, 0, pool.r - 1);
     pool.pad_left = pool.pad_right = pick(state, 0, pool.s - 1);
+    pool.skips_padding = flip(state);
     pool.out = (st_dims){.h = (pool.in.h + 2 * pool.pad_top - pool.r) / pool.stride_h + 1,
                          .w = (pool.in.w + 2 * pool.pad_left - pool.s) / pool.stride_w + 1,
                          .c = c};

@@ -316,6 +316,25 @@ static void test_folder_refuses_what_is_no_data_set(void **state) {
     put_deep("b/2.pgm", "P5 2 2 255\nabcd", 15);
 }
 
+static void test_folder_says_which_list_is_left_out(void **state) {
+    (void)state;
+    put_picture("a/1.pgm", 1, false);
+    put_picture("b/2.pgm", 2, false);
+    put_deep("labels.csv", "file,label\nx.jpg,a\n", 19);
+    strata_dataset *data = open_folder(NULL);
+    assert_string_equal(strata_dataset_note(data, 0), "the classes are those of the folders; the list is left out: "
+                                                      "labels.csv:2: there is no file 'x.jpg'");
+    strata_dataset_free(data);
+    put_deep("labels.csv", "picture,kind\nx.jpg,a\n", 21);
+    data = open_folder(NULL);
+    assert_non_null(strstr(strata_dataset_note(data, 0), "the list is left out: labels.csv"));
+    strata_dataset_free(data);
+    put_deep("labels.csv", "file,label\na/1.pgm,a\n", 21); /* a list of these pictures is what counts */
+    data = open_folder(NULL);
+    assert_string_equal(strata_dataset_kind(data), "CSV list of pictures");
+    strata_dataset_free(data);
+}
+
 static void test_folder_takes_different_sizes(void **state) {
     (void)state;
     put_picture("a/1.pgm", 1, false);
@@ -489,6 +508,7 @@ int main(void) {
         EACH(test_folder_does_not_lose_a_part_that_is_closed),
         EACH(test_folder_leaves_out_what_cannot_be_opened),
         EACH(test_folder_refuses_what_is_no_data_set),
+        EACH(test_folder_says_which_list_is_left_out),
         EACH(test_folder_takes_different_sizes),
 #if defined ST_WITH_JPEG && defined ST_WITH_PNG
         EACH(test_folder_mixes_jpeg_and_png),

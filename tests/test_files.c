@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -80,6 +81,63 @@ static void test_file_at_reads_only_what_is_there(void **state) {
     assert_int_equal(st_file_open(&file, in_folder("pipe"), &err), STRATA_UNSUPPORTED); /* and does not hang */
     unlink(in_folder("pipe"));
     unlink(path);
+}
+
+/* Not what it leads to, nor what has another name elsewhere. */
+static void test_file_of_its_own_is_neither_link_nor_device(void **state) {
+    (void)state;
+    strata_error err;
+    st_file file;
+    char path[200], name[200];
+    snprintf(path, sizeof path, "%s", in_folder("real"));
+    snprintf(name, sizeof name, "%s", in_folder("other"));
+    put_file(path, "0123", 4);
+    assert_int_equal(st_file_open_own(&file, path, &err), STRATA_OK);
+    assert_int_equal(file.length, 4);
+    st_file_close(&file);
+    assert_int_equal(symlink("real", name), 0);
+    assert_int_equal(st_file_open_own(&file, name, &err), STRATA_FORMAT);
+    assert_string_equal(err.message, "is a link, expected the file itself");
+    assert_int_equal(st_file_open(&file, name, &err), STRATA_OK);
+    st_file_close(&file);
+    unlink(name);
+    assert_int_equal(link(path, name), 0);
+    assert_int_equal(st_file_open_own(&file, name, &err), STRATA_FORMAT);
+    assert_int_equal(file.descriptor, -1);
+    assert_int_equal(st_file_open_own(&file, "/dev/zero", &err), STRATA_UNSUPPORTED);
+    unlink(name);
+    unlink(path);
+}
+
+/* A pipe without a writer is said to be that; one with a writer is waited for; a device without end is bounded. */
+static void test_file_read_of_pipes_and_devices_ends(void **state) {
+    (void)state;
+    strata_error err;
+    st_arena *arena = NULL;
+    char *bytes = NULL, path[200];
+    size_t length = 0;
+    snprintf(path, sizeof path, "%s", in_folder("pipe"));
+    assert_int_equal(st_arena_create(&arena, &err), STRATA_OK);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(st_file_read(&bytes, &length, arena, path, 1000, &err), STRATA_IO);
+    assert_string_equal(err.message, "is a pipe that nobody writes into");
+    int holder = open(path, O_RDWR); /* so that the child's open does not wait, nor the pipe end before it wrote */
+    assert_true(holder >= 0);
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(200000);
+        _exit(write(holder, "late", 4) == 4 ? 0 : 1);
+    }
+    close(holder);
+    assert_int_equal(st_file_read(&bytes, &length, arena, path, 1000, &err), STRATA_OK);
+    assert_int_equal(length, 4);
+    assert_memory_equal(bytes, "late", 4);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    unlink(path);
+    assert_int_equal(st_file_read(&bytes, &length, arena, "/dev/zero", SIZE_MAX, &err), STRATA_FORMAT);
+    assert_int_equal(st_file_read(&bytes, &length, arena, "/dev/null", 1000, &err), STRATA_OK);
+    assert_int_equal(length, 0);
+    st_arena_free(arena);
 }
 
 static void test_writer_refuses_devices_folders_and_long_paths(void **state) {
@@ -294,6 +352,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_is_written_and_read_whole),
         cmocka_unit_test(test_file_at_reads_only_what_is_there),
+        cmocka_unit_test(test_file_of_its_own_is_neither_link_nor_device),
+        cmocka_unit_test(test_file_read_of_pipes_and_devices_ends),
         cmocka_unit_test(test_writer_refuses_devices_folders_and_long_paths),
         cmocka_unit_test(test_writer_honours_the_umask),
         cmocka_unit_test(test_writer_cancel_leaves_the_old_file),

@@ -752,7 +752,7 @@ static void test_measuring_moves_nothing(void **state) {
         run_to_hash(expected, as);
         setup s = make(as);
         strata_model_hash(s.model, before);
-        must(strata_trainer_measure(&cost, s.trainer, &err), &err);
+        must(strata_trainer_measure(&cost, s.trainer, 1, &err), &err);
         strata_model_hash(s.model, after);
         assert_string_equal(after, before);
         assert_true(cost.epoch_seconds > 0 && cost.features_seconds > 0);

@@ -234,6 +234,66 @@ static void test_what_several_want_is_taken(void **state) {
             "}\n");
 }
 
+/* Means with and without the zeros around the image; where all windows are the image's it is no matter. */
+static void test_padding_of_means_counts_or_not(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    const int64_t three[2] = {3, 3}, around[4] = {1, 1, 1, 1}, behind[4] = {0, 0, 1, 1}, two[2] = {2, 2};
+    st_text graph = picture("1x2x8x8");
+    st_text node = node_of("AveragePool", "in", "a");
+    put_attribute_ints(&node, "kernel_shape", three, 2);
+    put_attribute_ints(&node, "pads", around, 4);
+    put_message(&graph, 1, &node);
+    node = node_of("AveragePool", "a", "b");
+    put_attribute_ints(&node, "kernel_shape", three, 2);
+    put_attribute_ints(&node, "pads", around, 4);
+    put_attribute_int(&node, "count_include_pad", 1);
+    put_message(&graph, 1, &node);
+    node = node_of("AveragePool", "b", "c");
+    put_attribute_ints(&node, "kernel_shape", three, 2);
+    put_attribute_ints(&node, "strides", two, 2);
+    put_attribute_ints(&node, "pads", behind, 4);
+    put_message(&graph, 1, &node);
+    node = node_of("AveragePool", "c", "out");
+    put_attribute_ints(&node, "kernel_shape", (const int64_t[2]){5, 5}, 2);
+    put_attribute_ints(&node, "pads", behind, 4);
+    put_message(&graph, 1, &node);
+    put_model(&graph, 13);
+    becomes("network g {\n"
+            "    input 8x8x2\n"
+            "    avgpool 3x3 stride=1 pad=1 exclude_pad=yes\n"
+            "    avgpool 3x3 stride=1 pad=1\n"
+            "    avgpool 3x3 stride=2 ceil=yes exclude_pad=yes\n"
+            "    avgpool global\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
+/* x times its sigmoid belongs to the numbered group of what it stands behind: the next group keeps its number. */
+static void test_a_gate_belongs_to_what_is_before_it(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = picture("1x2x4x4");
+    put_weight(&graph, "f.0.0.weight", "2x2x3x3");
+    put_weight(&graph, "f.1.0.weight", "4x2x3x3");
+    put_conv(&graph, "in,f.0.0.weight", "a");
+    put_node(&graph, "Sigmoid", "a", "b");
+    put_node(&graph, "Mul", "a,b", "c");
+    put_conv(&graph, "c,f.1.0.weight", "d");
+    put_node(&graph, "GlobalAveragePool", "d", "out");
+    put_model(&graph, 13);
+    becomes("network g {\n"
+            "    input 4x4x2\n"
+            "    f: {\n"
+            "        f_0, f_1\n"
+            "    }\n"
+            "    avgpool global\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
 /* ---- what strata has not ---- */
 
 static void test_all_that_is_lacking_is_said_at_once(void **state) {
@@ -372,7 +432,8 @@ static void test_tensors_that_lie_are_refused(void **state) {
     put_message(&tensor, 13, &entry);
     put_int(&tensor, 14, 1);
     put_tensor_model(&tensor);
-    refused(STRATA_UNSUPPORTED, "tensor 'w': its values are in another file, and only what is in this one is read");
+    refused(STRATA_FORMAT, "tensor 'w': its values must be in a file of the model's own folder, found location "
+                           "'../../etc/passwd'");
 }
 
 /* ---- bytes that are no messages ---- */
@@ -475,6 +536,8 @@ int main(void) {
         cmocka_unit_test(test_branches_become_branches),
         cmocka_unit_test(test_sizes_are_computed_away),
         cmocka_unit_test(test_what_several_want_is_taken),
+        cmocka_unit_test(test_padding_of_means_counts_or_not),
+        cmocka_unit_test(test_a_gate_belongs_to_what_is_before_it),
         cmocka_unit_test(test_all_that_is_lacking_is_said_at_once),
         cmocka_unit_test(test_broken_graphs_are_refused),
         cmocka_unit_test(test_weights_that_do_not_fit_are_refused),

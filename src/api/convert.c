@@ -173,29 +173,17 @@ static strata_status take_tensors(convert *c, strata_error *err) {
     return STRATA_OK;
 }
 
-/* As strata_model_save makes it; a file with counters has none, for it covers numbers that are real. */
+/* A file with counters of training has none, for it covers numbers that are real; ONNX makes its own. */
 static strata_status hash_of(char **out, convert *c, strata_error *err) {
-    enum { PIECE = 1024 };
-    st_sha256 sha;
-    double wide[PIECE];
-    st_real values[PIECE];
     char hash[65];
-    st_sha256_begin(&sha);
+    bool is_real = c->format != st_format_by_ending("x.onnx");
     for (size_t i = 0; i < c->view.tensor_count; i++) {
-        const st_tensor *tensor = &c->view.tensors[i];
-        if (!st_stored_is_real(tensor->stored)) {
-            return STRATA_OK;
-        }
-        for (size_t done = 0, now; done < tensor->count; done += now) {
-            now = tensor->count - done < PIECE ? tensor->count - done : PIECE;
-            ST_TRY(st_weights_read_doubles(&c->view, tensor, done, now, wide, err));
-            for (size_t k = 0; k < now; k++) {
-                values[k] = (st_real)wide[k];
-            }
-            st_checkpoint_hash_values(&sha, values, now);
-        }
+        is_real = is_real && st_stored_is_real(c->view.tensors[i].stored);
     }
-    st_sha256_end(&sha, hash);
+    if (!is_real) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_weights_hash(hash, &c->view, err));
     return st_arena_text(out, c->arena, hash, strlen(hash), err);
 }
 
@@ -235,9 +223,7 @@ static strata_status end_view(convert *c, strata_error *err) {
     }
     add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
     add_pair(c, pairs, ST_PAIR_PREPROCESS, input_keys(c->net->graph));
-    if (c->format != st_format_by_ending("x.onnx")) {
-        add_pair(c, pairs, "strata.sha256", hash);
-    }
+    add_pair(c, pairs, ST_PAIR_HASH, hash);
     c->view.pairs = pairs;
     return st_weights_index(&c->view, err);
 }

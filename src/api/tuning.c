@@ -94,6 +94,12 @@ strata_status strata_tuning_get(strata_tuning *out, const strata_runtime *runtim
     if (status == STRATA_OK) {
         add_features(out, &ask, &recipe, options, data);
     }
+    if (status == STRATA_OK && recipe.thaw > 0) { /* before it, another learner with features of its own */
+        strata_tuning head = {0};
+        status = describe(&head, &ask, "head", data, err);
+        add_features(&head, &ask, &recipe, options, data);
+        out->memory = head.memory.total_bytes > out->memory.total_bytes ? head.memory : out->memory;
+    }
     st_arena_free(ask.arena);
     return status;
 }

@@ -105,6 +105,10 @@ strata_status strata_weights_measure(strata_tensor_range *out, const strata_weig
     return STRATA_OK;
 }
 
+strata_status strata_weights_check(const strata_weights *weights, strata_error *err) {
+    return st_weights_check_hash(&weights->file, err);
+}
+
 /* ---- what a net takes of a file --------------------------------------------------------------------------------- */
 
 typedef struct wanted {

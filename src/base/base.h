@@ -160,6 +160,9 @@ typedef struct st_file {
     char path[256];
 } st_file;
 strata_status st_file_open(st_file *out, const char *path, strata_error *err);
+/* The same for a file that another one names: no link leads to it and it has no other name, so that it is what lies in
+ * that folder and nothing outside of it. */
+strata_status st_file_open_own(st_file *out, const char *path, strata_error *err);
 strata_status st_file_at(const st_file *file, void *bytes, size_t count, uint64_t offset,
                          strata_error *err); /* all of it */
 void st_file_close(st_file *file);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 /* The most that one read or write moves: Linux moves at most 2^31 - 4096 bytes. */
 #define MOST_AT_ONCE ((size_t)1 << 30)
 
-enum { BUFFER_BYTES = 64 << 10, FIRST_READ = 64 << 10, MOST_NAMES_TRIED = 100 };
+enum { BUFFER_BYTES = 64 << 10, FIRST_READ = 64 << 10, MOST_NAMES_TRIED = 100, DEVICE_MOST = 16 << 20 };
 
 static strata_status fail_system(strata_error *err, const char *path, const char *verb, int number) {
     char reason[128];
@@ -34,6 +35,12 @@ static int open_again(const char *path, int flags, int mode) {
 
 /* ---- whole files ---- */
 
+/* A pipe or a terminal that somebody still writes into, but has not yet. */
+static void wait_for_more(int descriptor) {
+    struct pollfd more = {.fd = descriptor, .events = POLLIN};
+    (void)poll(&more, 1, -1); /* a signal ends it early, and the next read sees */
+}
+
 /* Reads until the buffer is full or the file ends. */
 static strata_status read_until(int descriptor, char *bytes, size_t capacity, size_t *length, bool *ended,
                                 const char *path, strata_error *err) {
@@ -47,6 +54,8 @@ static strata_status read_until(int descriptor, char *bytes, size_t capacity, si
         }
         if (got > 0) {
             *length += (size_t)got;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            wait_for_more(descriptor);
         } else if (errno != EINTR) {
             return fail_system(err, path, "read", errno);
         }
@@ -60,12 +69,16 @@ static strata_status read_all(char **out, size_t *length, st_arena *arena, int d
     size_t capacity = FIRST_READ, used = 0;
     bool ended = false;
     char *bytes = NULL;
-    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0) {
+    bool is_known = fstat(descriptor, &about) == 0;
+    if (is_known && S_ISREG(about.st_mode) && about.st_size > 0) {
         if ((uint64_t)about.st_size > limit) {
             return st_fail_file(err, STRATA_FORMAT, path, "holds %lld bytes, at most %zu expected",
                                 (long long)about.st_size, limit);
         }
         capacity = (size_t)about.st_size + 1; /* one more, to see that it ends there */
+    }
+    if (is_known && S_ISCHR(about.st_mode) && limit > DEVICE_MOST) { /* a device may have no end */
+        limit = DEVICE_MOST;
     }
     for (;;) {
         char *larger = NULL;
@@ -84,6 +97,9 @@ static strata_status read_all(char **out, size_t *length, st_arena *arena, int d
         }
         ST_FAIL_IF(!st_size_mul(capacity, 2, &capacity), err, STRATA_MEMORY, "no memory for %zu bytes", used);
     }
+    if (is_known && S_ISFIFO(about.st_mode) && used == 0) {
+        return st_fail_file(err, STRATA_IO, path, "is a pipe that nobody writes into");
+    }
     /* It ended before the buffer was full, so there is room for the NUL. */
     bytes[used] = '\0';
     *out = bytes;
@@ -97,7 +113,7 @@ strata_status st_file_read(char **out, size_t *length, st_arena *arena, const ch
                            strata_error *err) {
     *out = NULL;
     limit = limit < SIZE_MAX / 4 ? limit : SIZE_MAX / 4;
-    int descriptor = open_again(path, O_RDONLY, 0);
+    int descriptor = open_again(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe without a writer must not hold us */
     if (descriptor < 0) {
         return fail_system(err, path, "open", errno);
     }
@@ -111,7 +127,14 @@ strata_status st_file_read(char **out, size_t *length, st_arena *arena, const ch
 
 /* ---- reading at offsets ---- */
 
-strata_status st_file_open(st_file *out, const char *path, strata_error *err) {
+static const char *kind_of(const struct stat *about) {
+    return S_ISDIR(about->st_mode)    ? "a folder"
+           : S_ISFIFO(about->st_mode) ? "a pipe"
+           : S_ISSOCK(about->st_mode) ? "a socket"
+                                      : "a device";
+}
+
+static strata_status open_regular(st_file *out, const char *path, bool is_own, strata_error *err) {
     struct stat about;
     *out = (st_file){.descriptor = -1};
     size_t length = strlen(path);
@@ -119,9 +142,11 @@ strata_status st_file_open(st_file *out, const char *path, strata_error *err) {
         return st_fail_file(err, STRATA_INVALID, path, "the path has %zu bytes, at most %zu are served", length,
                             sizeof out->path - 1);
     }
-    int descriptor = open_again(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe without a writer must not hold us */
+    int flags = O_RDONLY | O_NONBLOCK | (is_own ? O_NOFOLLOW : 0); /* a pipe without a writer must not hold us */
+    int descriptor = open_again(path, flags, 0);
     if (descriptor < 0) {
-        return fail_system(err, path, "open", errno);
+        return is_own && errno == ELOOP ? st_fail_file(err, STRATA_FORMAT, path, "is a link, expected the file itself")
+                                        : fail_system(err, path, "open", errno);
     }
     if (fstat(descriptor, &about) != 0) {
         int number = errno;
@@ -130,13 +155,25 @@ strata_status st_file_open(st_file *out, const char *path, strata_error *err) {
     }
     if (!S_ISREG(about.st_mode)) {
         st_sys.close(descriptor);
-        return st_fail_file(err, STRATA_UNSUPPORTED, path, "is %s, expected a regular file",
-                            S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
+        return st_fail_file(err, STRATA_UNSUPPORTED, path, "is %s, expected a regular file", kind_of(&about));
+    }
+    if (is_own && about.st_nlink > 1) {
+        st_sys.close(descriptor);
+        return st_fail_file(err, STRATA_FORMAT, path, "is a file of %llu names (hard links), expected one",
+                            (unsigned long long)about.st_nlink);
     }
     out->descriptor = descriptor;
     out->length = (uint64_t)about.st_size;
     memcpy(out->path, path, length + 1);
     return STRATA_OK;
+}
+
+strata_status st_file_open(st_file *out, const char *path, strata_error *err) {
+    return open_regular(out, path, false, err);
+}
+
+strata_status st_file_open_own(st_file *out, const char *path, strata_error *err) {
+    return open_regular(out, path, true, err);
 }
 
 strata_status st_file_at(const st_file *file, void *bytes, size_t count, uint64_t offset, strata_error *err) {

@@ -231,3 +231,23 @@ strata_status st_augment_fits(const st_augment *augment, strata_shape shape, str
     }
     return STRATA_OK;
 }
+
+/* ---- help ------------------------------------------------------------------------------------------------------- */
+
+strata_status strata_help_augment(char **out, strata_error *err) {
+    enum { COLUMN = 22 };
+    st_text text = {0};
+    *out = NULL;
+    st_text_add(&text, "--augment WORD,WORD...: training pictures are changed at random, in this order\n\n");
+    for (size_t i = 0; i < st_word_count(); i++) {
+        st_text_add(&text, "  %s", st_word_at(i)->shown);
+        st_text_pad(&text, COLUMN);
+        st_text_add(&text, "%s\n", st_word_at(i)->help);
+    }
+    for (size_t i = 0; i < ST_COUNT_OF(presets); i++) {
+        st_text_add(&text, "%s  %s", i == 0 ? "\nfor short\n" : "", presets[i].name);
+        st_text_pad(&text, COLUMN);
+        st_text_add(&text, "%s\n", presets[i].text);
+    }
+    return st_text_finish(out, &text, err);
+}

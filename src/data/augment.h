@@ -44,6 +44,7 @@ typedef struct st_word_number {
 typedef struct st_word {
     const char *name;
     const char *shown; /* in lists: "crop=N" */
+    const char *help;
     st_word_kind kind;
     int count; /* of numbers, with ':' between them */
     st_word_number numbers[2];

@@ -78,7 +78,8 @@ typedef struct st_data_found {
     bool is_numbered;        /* the classes have names, but their numbers are the files' too: class c is output c */
     const st_broken *broken; /* left out of the parts */
     size_t broken_count;
-    bool examines; /* said before: whatever share is broken, see strata_data_options */
+    const char *beside; /* a list that lies there too and is not used, and why; NULL: none */
+    bool examines;      /* said before: whatever share is broken, see strata_data_options */
 } st_data_found;
 
 typedef struct st_data_kind {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "data/data.h"
+#include "data/list.h"
 
 static const struct part_name {
     strata_part part;
@@ -256,6 +257,7 @@ static strata_status list_all(opening *with, strata_error *err) {
 
 static strata_status open_all(st_data_found *out, opening *with, strata_error *err) {
     size_t found = 0;
+    ST_TRY(st_list_beside(&out->beside, with->arena, with->folder, err));
     ST_TRY(list_all(with, err));
     ST_TRY(st_files_open(out, with->arena, with->folder, with->parts, err));
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {

@@ -537,12 +537,31 @@ static bool has_folders(const char *folder) {
 }
 
 /* Whether a list beside folders is about pictures: it has the columns, and its first file is there. */
-static bool is_about_files(const place *at, const char *folder, st_arena *arena) {
+static strata_status check_about_files(const place *at, const char *folder, st_arena *arena, strata_error *err) {
     char path[256];
     const char *file = NULL;
     list of = {0};
-    return open_list(&of, arena, at, NULL) == STRATA_OK && check_path(&file, &of, of.first, NULL) == STRATA_OK &&
-           st_data_join(path, folder, file, NULL) == STRATA_OK && is_file(path);
+    ST_TRY(open_list(&of, arena, at, err));
+    ST_TRY(check_path(&file, &of, of.first, err));
+    ST_TRY(st_data_join(path, folder, file, err));
+    if (!is_file(path)) {
+        return st_table_fail(&of.table, of.first, err, "there is no file '%.120s'", file);
+    }
+    return STRATA_OK;
+}
+
+strata_status st_list_beside(const char **out, st_arena *arena, const char *folder, strata_error *err) {
+    place places[MOST_LISTS];
+    strata_error why = {0};
+    char *text = NULL;
+    *out = NULL;
+    if (find_lists(places, folder) > 0 && check_about_files(&places[0], folder, arena, &why) != STRATA_OK) {
+        const char *name = strrchr(places[0].path, '/');
+        ST_TRY(why.line > 0 ? st_arena_printf(&text, arena, err, "%s:%d: %s", name + 1, why.line, why.message)
+                            : st_arena_printf(&text, arena, err, "%s: %s", name + 1, why.message));
+        *out = text;
+    }
+    return STRATA_OK;
 }
 
 static bool probe(const char *path) {
@@ -557,7 +576,8 @@ static bool probe(const char *path) {
     if (!has_folders(path)) {
         return true;
     }
-    bool is = st_arena_create(&arena, NULL) == STRATA_OK && is_about_files(&places[0], path, arena);
+    bool is =
+        st_arena_create(&arena, NULL) == STRATA_OK && check_about_files(&places[0], path, arena, NULL) == STRATA_OK;
     st_arena_free(arena);
     return is;
 }

@@ -22,4 +22,7 @@ strata_status st_table_parse(st_table *out, st_arena *arena, const char *path, c
 strata_status st_table_fail(const st_table *table, size_t row, strata_error *err, const char *format, ...)
     ST_PRINTF(4, 5);
 
+/* Beside folders of classes: which list is no list of the pictures there, and why. NULL: there is none. */
+strata_status st_list_beside(const char **out, st_arena *arena, const char *folder, strata_error *err);
+
 #endif

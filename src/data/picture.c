@@ -196,8 +196,8 @@ strata_status strata_picture_open(strata_picture *out, const char *path, strata_
     *out = (strata_picture){0};
     ST_FAIL_IF(path == NULL || path[0] == '\0', err, STRATA_INVALID, "no picture was named");
     if (stat(path, &about) != 0 && split_number(path, name, &number)) {
-        bool is_file = stat(name, &about) == 0 && !S_ISDIR(about.st_mode);
-        return is_file ? open_of_idx(out, name, number, err) : open_of_dataset(out, name, number, err);
+        bool is_idx = stat(name, &about) == 0 && S_ISREG(about.st_mode) && st_idx_probe_file(name);
+        return is_idx ? open_of_idx(out, name, number, err) : open_of_dataset(out, name, number, err);
     }
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = open_file(out, arena, path, err);

@@ -55,6 +55,7 @@ typedef struct st_tensor {
 
     /* Reading only. Values are little-endian. */
     uint64_t offset;            /* of the first value in the file */
+    const st_file *file;        /* another file that it lies in; NULL: that of the weights */
     const unsigned char *bytes; /* the first value in memory instead; NULL: in the file */
     const int64_t *strides;     /* [rank] values from one index of a side to the next, not negative; NULL: packed, the
                                    last side fastest */
@@ -110,6 +111,7 @@ const st_format *st_format_by_ending(const char *path); /* one that can be writt
 #define ST_PAIR_PREPARATION "strata.preparation" /* JSON */
 #define ST_PAIR_PREPROCESS "strata.preprocess"   /* of weights without a net: strata_net_preprocess takes it */
 #define ST_PAIR_SELF_TEST "strata.selftest"      /* train/self_test.c */
+#define ST_PAIR_HASH "strata.sha256"             /* hash.c */
 #define ST_PAIR_NOTE "note" /* what a reader wants said of a file, by `strata weights`: a line or more */
 
 /* ---- reading ---- */
@@ -124,6 +126,10 @@ struct st_weights {
     const st_tensor **by_name; /* sorted */
     const st_pair *pairs;      /* metadata, in the order of the file */
     size_t pair_count;
+    st_file *others; /* that hold values too; closed with the first */
+    size_t other_count;
+    const st_tensor *hashed; /* what ST_PAIR_HASH covers, byte by byte; NULL: all tensors, their values as F32 */
+    size_t hashed_count;
 };
 
 /* Finds the format and reads all but the values; STRATA_FORMAT where a rule of the format is broken, or no format's
@@ -148,6 +154,12 @@ strata_status st_weights_read_doubles(const st_weights *weights, const st_tensor
 strata_status st_weights_read_bytes(const st_weights *weights, const st_tensor *tensor, size_t first, size_t count,
                                     void *out, strata_error *err);
 void st_weights_close(st_weights *weights); /* twice does no harm */
+
+/* The hash of all tensors, whose types must be real: of their values as F32, little-endian, in the order of the file.
+ */
+strata_status st_weights_hash(char out[65], const st_weights *weights, strata_error *err);
+/* Reads all values. STRATA_FORMAT where the file's own hash is another; a file without one is fine. */
+strata_status st_weights_check_hash(const st_weights *weights, strata_error *err);
 
 /* The rules of a safetensors head alone: `head` is the first head_length bytes of a file of file_length bytes named
  * `file`. Fills tensors and pairs of `out`; everything is allocated from `arena`. What the reader calls, and the

@@ -311,6 +311,21 @@ static strata_status put_group(scoped *s, st_net_page *out, scope *in, size_t fr
     return STRATA_OK;
 }
 
+/* Behind the step without a name that works on the result before it, or the join of such (x times its sigmoid); `at`
+ * itself where none begins there. */
+static size_t behind_attached(const st_net_writer *w, size_t at) {
+    size_t end = end_of(w, at);
+    for (size_t i = at; i < end; i++) {
+        const st_net_value *value = &w->values[w->items[i].value];
+        bool is_own = w->items[i].mark == ST_NET_STEP || w->items[i].mark == ST_NET_OPEN;
+        if (w->items[i].mark == ST_NET_TAKE || (is_own && value->wish != NULL) ||
+            (w->items[i].mark == ST_NET_STEP && !st_net_is_attached(value->layer))) {
+            return at;
+        }
+    }
+    return end;
+}
+
 static strata_status put_chain(scoped *s, st_net_page *out, scope *in, size_t from, size_t to, strata_error *err) {
     const st_net_writer *w = s->w;
     while (from < to) {
@@ -332,9 +347,11 @@ static strata_status put_chain(scoped *s, st_net_page *out, scope *in, size_t fr
             end = same ? next : end;
             at = next;
         }
-        while (end < to && w->items[end].mark == ST_NET_STEP && w->values[w->items[end].value].wish == NULL &&
-               st_net_is_attached(w->values[w->items[end].value].layer)) {
-            end++;
+        for (size_t next = end; next < to; end = next) {
+            next = behind_attached(w, end);
+            if (next == end) {
+                break;
+            }
         }
         ST_TRY(put_group(s, out, in, from, end, part, length, err));
         from = end;

@@ -107,6 +107,9 @@ int st_onnx_channel_axis(const st_onnx_value *value); /* -1: none */
 
 /* What a TensorProto holds. */
 strata_status st_onnx_constant(st_onnx_value *out, st_onnx *o, const Onnx__TensorProto *tensor, strata_error *err);
+/* The values of a tensor that are in a file beside the model, `bytes` of them. */
+strata_status st_onnx_external(st_tensor *to, st_weights *out, const Onnx__TensorProto *tensor, uint64_t bytes,
+                               strata_error *err);
 /* All values of a constant, in the arena. */
 strata_status st_onnx_doubles(double **out, const st_onnx *o, const st_tensor *tensor, strata_error *err);
 /* One number, of a constant that holds one. */

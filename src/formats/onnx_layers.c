@@ -415,7 +415,7 @@ static strata_status read_pool(st_onnx *o, const Onnx__NodeProto *node, strata_e
     st_onnx_value *in = NULL;
     st_foreign_axis axes[2];
     window w;
-    char words[ST_FOREIGN_WORDS], layer[ST_FOREIGN_WORDS + 16];
+    char words[ST_FOREIGN_WORDS], layer[ST_FOREIGN_WORDS + 64];
     ST_TRY(st_onnx_take(&in, o, node, err));
     const Onnx__AttributeProto *kernel = st_onnx_find_attribute(node, "kernel_shape");
     if (in == NULL || !is_picture(in) || kernel == NULL || kernel->n_ints != 2) {
@@ -437,15 +437,14 @@ static strata_status read_pool(st_onnx *o, const Onnx__NodeProto *node, strata_e
                                 in->dims.h, in->dims.w);
         }
     }
-    bool has_zeros = w.pad[0] + w.pad[1] + w.pad[2] + w.pad[3] > 0;
-    if (is_mean && has_zeros && st_onnx_int(node, "count_include_pad", 0) == 0) {
-        return st_onnx_lack(o, node, "AveragePool without its padding");
-    }
-    if (w.dilation[0] != 1 || w.dilation[1] != 1 || !st_foreign_pool(words, axes, is_mean)) {
+    bool counts = is_mean && st_onnx_int(node, "count_include_pad", 0) != 0;
+    bool skips = is_mean && !counts && w.pad[0] + w.pad[1] + w.pad[2] + w.pad[3] > 0;
+    if (w.dilation[0] != 1 || w.dilation[1] != 1 || !st_foreign_pool(words, axes, counts)) {
         return st_onnx_lack(o, node, "%s with %s", node->op_type,
                             w.dilation[0] != 1 || w.dilation[1] != 1 ? "dilation" : "this padding");
     }
-    snprintf(layer, sizeof layer, "%s %s", is_mean ? "avgpool" : "maxpool", words);
+    snprintf(layer, sizeof layer, "%s %s%s", is_mean ? "avgpool" : "maxpool", words,
+             skips && strcmp(words, "global") != 0 ? " exclude_pad=yes" : "");
     return put_pool(o, node, in, layer, (st_dims){.h = axes[0].count, .w = axes[1].count, .c = in->dims.c}, err);
 }
 

@@ -389,6 +389,29 @@ static strata_status add_metadata(st_weights *out, const Onnx__ModelProto *model
     return STRATA_OK;
 }
 
+/* What the hash of strata's own export covers: the bytes of all initializers, in the order of the file. */
+static strata_status list_hashed(st_weights *out, const Onnx__GraphProto *graph, strata_error *err) {
+    enum { RAW = 9 };
+    st_tensor *list = NULL;
+    ST_TRY(st_arena_alloc(&list, out->arena, graph->n_initializer, sizeof *list, err));
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const Onnx__TensorProto *from = graph->initializer[i];
+        uint64_t length = 0;
+        char *copy = NULL;
+        list[i] = (st_tensor){.name = "", .stored = ST_STORED_U8};
+        if (st_protobuf_in_file(&from->base, RAW, &list[i].offset, &length)) {
+            list[i].count = (size_t)length;
+            continue;
+        }
+        ST_TRY(st_arena_text(&copy, out->arena, (const char *)from->raw_data.data, from->raw_data.len, err));
+        list[i].bytes = (const unsigned char *)copy;
+        list[i].count = from->raw_data.len;
+    }
+    out->hashed = list;
+    out->hashed_count = graph->n_initializer;
+    return STRATA_OK;
+}
+
 static strata_status read_model(st_weights *out, st_arena *arena, strata_error *err) {
     ProtobufCMessage *message = NULL;
     char comment[192], producer[96];
@@ -410,7 +433,8 @@ static strata_status read_model(st_weights *out, st_arena *arena, strata_error *
     st_text_add(&o.note, "%s", comment);
     strata_status status = read_graph(&o, err);
     st_text_free(&o.note);
-    return status == STRATA_OK ? add_metadata(out, model, err) : status;
+    status = status == STRATA_OK ? add_metadata(out, model, err) : status;
+    return status == STRATA_OK ? list_hashed(out, model->graph, err) : status;
 }
 
 static strata_status read_file(st_weights *out, strata_error *err) {

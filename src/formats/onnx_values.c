@@ -285,9 +285,7 @@ static strata_status tensor_data(st_onnx_value *out, st_onnx *o, const Onnx__Ten
     wanted = bytes;
     uint32_t list = to->stored == ST_STORED_F32 ? FLOATS : to->stored == ST_STORED_F64 ? DOUBLES : RAW;
     if (tensor->has_data_location && tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
-        return st_fail_file(err, STRATA_UNSUPPORTED, path,
-                            "tensor '%.64s': its values are in another file, and only what is in this one is read",
-                            to->name);
+        return st_onnx_external(to, o->out, tensor, fits ? wanted : UINT64_MAX, err);
     }
     bool in_file = st_protobuf_in_file(&tensor->base, RAW, &to->offset, &length) ||
                    st_protobuf_in_file(&tensor->base, list, &to->offset, &length);

@@ -16,43 +16,48 @@ typedef struct onnx_file {
     uint64_t *sizes; /* [initializers] bytes of the values */
     uint64_t graph_bytes;
     st_text start, end, graph_end; /* of the model, around its graph; of the graph, behind the weights */
+    st_writer writer;
+    st_sha256 sha; /* of the bytes of all initializers, in the order of the file */
 } onnx_file;
 
 /* ---- the values ---- */
 
-static strata_status write_doubles(st_writer *writer, const st_weights *weights, const st_tensor *tensor, size_t first,
-                                   size_t count, strata_error *err) {
+static strata_status put_values(onnx_file *file, const unsigned char *bytes, size_t count, strata_error *err) {
+    st_sha256_add(&file->sha, bytes, count);
+    return st_writer_add(&file->writer, bytes, count, err);
+}
+
+static strata_status write_doubles(onnx_file *file, const st_tensor *tensor, size_t first, size_t count,
+                                   strata_error *err) {
     double values[PIECE];
     unsigned char bytes[4 * PIECE];
-    ST_TRY(st_weights_read_doubles(weights, tensor, first, count, values, err));
+    ST_TRY(st_weights_read_doubles(file->net.weights, tensor, first, count, values, err));
     for (size_t i = 0; i < count; i++) {
         float value = (float)values[i];
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);
         st_stored_put(bytes + 4 * i, 4, bits);
     }
-    return st_writer_add(writer, bytes, 4 * count, err);
+    return put_values(file, bytes, 4 * count, err);
 }
 
 /* F16 and BF16 become wider, and lose nothing. */
-static strata_status write_weight(st_writer *writer, const st_weights *weights, const st_tensor *tensor,
-                                  strata_error *err) {
+static strata_status write_weight(onnx_file *file, const st_tensor *tensor, strata_error *err) {
     unsigned char bytes[4 * PIECE];
     for (size_t done = 0; done < tensor->count;) {
         size_t now = tensor->count - done < PIECE ? tensor->count - done : PIECE;
         if (tensor->stored == ST_STORED_F32) {
-            ST_TRY(st_weights_read_bytes(weights, tensor, done, now, bytes, err));
-            ST_TRY(st_writer_add(writer, bytes, 4 * now, err));
+            ST_TRY(st_weights_read_bytes(file->net.weights, tensor, done, now, bytes, err));
+            ST_TRY(put_values(file, bytes, 4 * now, err));
         } else {
-            ST_TRY(write_doubles(writer, weights, tensor, done, now, err));
+            ST_TRY(write_doubles(file, tensor, done, now, err));
         }
         done += now;
     }
     return STRATA_OK;
 }
 
-static strata_status write_spread(st_writer *writer, const onnx_file *file, const st_onnx_initializer *from,
-                                  size_t count, strata_error *err) {
+static strata_status write_spread(onnx_file *file, const st_onnx_initializer *from, size_t count, strata_error *err) {
     st_site site;
     st_real *published = NULL, *whole = NULL;
     unsigned char bytes[4 * PIECE];
@@ -64,13 +69,13 @@ static strata_status write_spread(st_writer *writer, const onnx_file *file, cons
     for (size_t done = 0; done < count;) {
         size_t now = count - done < PIECE ? count - done : PIECE;
         st_weights_encode(bytes, whole + done, now);
-        ST_TRY(st_writer_add(writer, bytes, 4 * now, err));
+        ST_TRY(put_values(file, bytes, 4 * now, err));
         done += now;
     }
     return STRATA_OK;
 }
 
-static strata_status write_numbers(st_writer *writer, const st_onnx_operand *numbers, strata_error *err) {
+static strata_status write_numbers(onnx_file *file, const st_onnx_operand *numbers, strata_error *err) {
     unsigned char bytes[8 * ST_COUNT_OF(numbers->ints)];
     float value = (float)numbers->real;
     uint32_t bits;
@@ -80,7 +85,7 @@ static strata_status write_numbers(st_writer *writer, const st_onnx_operand *num
     for (int i = 0; i < numbers->count; i++) {
         st_stored_put(bytes + 8 * (size_t)i, 8, (uint64_t)numbers->ints[i]);
     }
-    return st_writer_add(writer, bytes, count, err);
+    return put_values(file, bytes, count, err);
 }
 
 /* ---- heads ---- */
@@ -171,6 +176,13 @@ static void put_documentation(st_text *to, const onnx_file *file) {
     st_text_free(&text);
 }
 
+static void put_pair(st_text *to, const char *name, const char *value) {
+    st_text pair = {0};
+    st_onnx_put_text(&pair, ST_ONNX_PAIR_KEY, name);
+    st_onnx_put_text(&pair, ST_ONNX_PAIR_VALUE, value);
+    st_onnx_put_message(to, ST_ONNX_MODEL_METADATA, &pair);
+}
+
 static strata_status make_frame(onnx_file *file, strata_error *err) {
     const st_graph *graph = file->net.graph;
     const st_weights *weights = file->net.weights;
@@ -187,10 +199,9 @@ static strata_status make_frame(onnx_file *file, strata_error *err) {
     st_onnx_put_int(&opset, ST_ONNX_OPSET_VERSION, ST_ONNX_OPSET);
     st_onnx_put_message(&file->end, ST_ONNX_MODEL_OPSET, &opset);
     for (size_t i = 0; i < weights->pair_count; i++) {
-        st_text pair = {0};
-        st_onnx_put_text(&pair, ST_ONNX_PAIR_KEY, weights->pairs[i].name);
-        st_onnx_put_text(&pair, ST_ONNX_PAIR_VALUE, weights->pairs[i].value);
-        st_onnx_put_message(&file->end, ST_ONNX_MODEL_METADATA, &pair);
+        if (strcmp(weights->pairs[i].name, ST_PAIR_HASH) != 0) { /* this file has its own, see write_all */
+            put_pair(&file->end, weights->pairs[i].name, weights->pairs[i].value);
+        }
     }
     ST_FAIL_IF(file->start.failed || file->graph_end.failed || file->end.failed, err, STRATA_MEMORY,
                "no memory for the frame of an ONNX file");
@@ -199,8 +210,11 @@ static strata_status make_frame(onnx_file *file, strata_error *err) {
 
 /* ---- all of it ---- */
 
-static strata_status write_all(st_writer *writer, onnx_file *file, strata_error *err) {
+static strata_status write_all(onnx_file *file, strata_error *err) {
     const st_onnx_net *net = &file->net;
+    st_writer *writer = &file->writer;
+    char hash[65];
+    st_sha256_begin(&file->sha);
     st_onnx_put_head(&file->start, ST_ONNX_MODEL_GRAPH, file->graph_bytes);
     ST_FAIL_IF(file->start.failed || net->nodes.failed, err, STRATA_MEMORY, "no memory for the nodes");
     ST_TRY(st_writer_add(writer, file->start.bytes, file->start.length, err));
@@ -209,31 +223,35 @@ static strata_status write_all(st_writer *writer, onnx_file *file, strata_error 
         const st_onnx_initializer *from = &net->initializers[i];
         ST_TRY(st_writer_add(writer, file->heads[i].bytes, file->heads[i].length, err));
         if (from->numbers != NULL) {
-            ST_TRY(write_numbers(writer, from->numbers, err));
+            ST_TRY(write_numbers(file, from->numbers, err));
         } else if (from->spread != NULL) {
-            ST_TRY(write_spread(writer, file, from, (size_t)file->sizes[i] / 4, err));
+            ST_TRY(write_spread(file, from, (size_t)file->sizes[i] / 4, err));
         } else {
-            ST_TRY(write_weight(writer, net->weights, from->weight, err));
+            ST_TRY(write_weight(file, from->weight, err));
         }
     }
     ST_TRY(st_writer_add(writer, file->graph_end.bytes, file->graph_end.length, err));
+    st_sha256_end(&file->sha, hash);
+    put_pair(&file->end, ST_PAIR_HASH, hash);
+    ST_FAIL_IF(file->end.failed, err, STRATA_MEMORY, "no memory for the frame of an ONNX file");
     return st_writer_add(writer, file->end.bytes, file->end.length, err);
 }
 
 static strata_status write_file(onnx_file *file, const char *path, strata_error *err) {
-    st_writer writer;
+    enum { HASH_BYTES = 128 }; /* the pair that comes last */
     ST_TRY(st_onnx_translate(&file->net, err));
     ST_TRY(make_frame(file, err));
     ST_TRY(make_heads(file, err));
-    ST_FAIL_IF(file->graph_bytes + file->start.length + file->end.length > MOST_BYTES, err, STRATA_UNSUPPORTED,
+    ST_FAIL_IF(file->graph_bytes + file->start.length + file->end.length + HASH_BYTES > MOST_BYTES, err,
+               STRATA_UNSUPPORTED,
                "an ONNX file holds at most 2 GB, and this net is more: .safetensors has no such limit");
-    ST_TRY(st_writer_begin(&writer, path, err));
-    strata_status status = write_all(&writer, file, err);
+    ST_TRY(st_writer_begin(&file->writer, path, err));
+    strata_status status = write_all(file, err);
     if (status != STRATA_OK) {
-        st_writer_cancel(&writer);
+        st_writer_cancel(&file->writer);
         return status;
     }
-    return st_writer_commit(&writer, err);
+    return st_writer_commit(&file->writer, err);
 }
 
 strata_status st_onnx_write(const st_weights *in, const st_graph *graph, const char *path, strata_error *err) {

@@ -108,7 +108,7 @@ static strata_status read_run(const st_weights *weights, const st_tensor *tensor
         memcpy(out, tensor->bytes + at, bytes);
         return STRATA_OK;
     }
-    return st_file_at(&weights->file, out, bytes, tensor->offset + at, err);
+    return st_file_at(tensor->file != NULL ? tensor->file : &weights->file, out, bytes, tensor->offset + at, err);
 }
 
 /* At most PIECE_BYTES of a view with strides: from one read of all that lies between its first and its last value where

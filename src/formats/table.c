@@ -169,6 +169,9 @@ void st_weights_close(st_weights *weights) {
         if (weights->file.descriptor >= 0) {
             st_file_close(&weights->file);
         }
+        for (size_t i = 0; i < weights->other_count; i++) {
+            st_file_close(&weights->others[i]);
+        }
         st_arena_free(weights->arena);
     }
     *weights = (st_weights){.file.descriptor = -1};

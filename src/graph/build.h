@@ -11,9 +11,16 @@ enum {
     ST_BUILD_OUTPUTS = 64,
     ST_BUILD_PATH_LIMIT = 512, /* characters of a path */
     ST_BUILD_CALL_LIMIT = ST_LANG_DEPTH_LIMIT,
-    ST_BUILD_DEPTH_LIMIT = 256,                    /* blocks, groups and branches inside each other, after expansion */
-    ST_BUILD_VALUE_LIMIT = 1000,                   /* operators and knobs inside each other */
-    ST_BUILD_WORK_LIMIT = 10 * ST_LANG_LAYER_LIMIT /* steps that expansion may look at */
+    ST_BUILD_DEPTH_LIMIT = 256,  /* blocks, groups and branches inside each other, after expansion */
+    ST_BUILD_VALUE_LIMIT = 1000, /* operators and knobs inside each other */
+    /* What a text may unroll to: this many layers, and one more for each few bytes of it, which is less than a layer
+     * takes that is written out. So a short text costs little, and a long one what it says. */
+    ST_BUILD_LAYERS = 10000,
+    ST_BUILD_LAYER_BYTES = 4,
+    ST_BUILD_WORK = 50,       /* units of work for each of these layers: a step or a value that is looked at is one */
+    ST_BUILD_CALL_WORK = 10,  /* a call of a block, */
+    ST_BUILD_WORD_BYTES = 32, /* this much of what it keeps of the names around it, */
+    ST_BUILD_PATHS = 8        /* so many paths compared with one that is frozen */
 };
 
 /* ---- values ---- */
@@ -93,8 +100,10 @@ typedef struct st_build {
     int output_count;
     st_name *names; /* hashed by path */
     size_t name_count, name_capacity;
-    int before; /* the value before the merge whose branches are being joined */
-    int64_t work;
+    int before;        /* the value before the merge whose branches are being joined */
+    size_t text_bytes; /* of the file with the network; limits follow it */
+    int64_t work, work_limit;
+    int layer_limit;
     int depth, call_depth, value_depth;
     bool is_train_only; /* inside side when=train */
     size_t parameters;
@@ -172,6 +181,9 @@ strata_status st_bind_words(st_step_words *out, st_build *b, const st_frame *fra
 bool st_param_accepts(const st_param_spec *spec, const char *word);
 
 /* ---- check.c, expand.c, infer.c, init.c ---- */
+
+/* Bounds the time and the memory that a text can take, however short it is. */
+strata_status st_build_work(st_build *b, const st_frame *frame, st_place place, size_t units);
 
 /* An unknown name, at its place or at that of the declaration that it lacks. */
 strata_status st_check_unknown(const st_build *b, const st_block *block, const st_expr *name);

@@ -154,10 +154,12 @@ static strata_status grow_nodes(st_build *b) {
     return STRATA_OK;
 }
 
-/* Steps looked at: bounds the time that a short text can take. */
-static strata_status count_work(st_build *b, const st_frame *frame, st_place place) {
-    if (++b->work > ST_BUILD_WORK_LIMIT || b->node_count >= ST_LANG_LAYER_LIMIT) {
-        return st_build_fail(b, frame, place, STRATA_SYNTAX, "the net has more than %d layers", ST_LANG_LAYER_LIMIT);
+strata_status st_build_work(st_build *b, const st_frame *frame, st_place place, size_t units) {
+    b->work += (int64_t)units;
+    if (b->work > b->work_limit) {
+        return st_build_fail(b, frame, place, STRATA_SYNTAX,
+                             "the net unrolls to more than %lld steps and values, the most for a text of %zu bytes",
+                             (long long)b->work_limit, b->text_bytes);
     }
     return STRATA_OK;
 }
@@ -171,6 +173,11 @@ static const st_frame *outermost(const st_frame *frame) {
 
 static strata_status add_node(int *out, st_build *b, const st_frame *frame, const st_scope *scope, const char *path,
                               const st_syntax *step, int op_index, const int *in, int in_count) {
+    if (b->node_count == b->layer_limit) {
+        return st_build_fail(b, frame, step->name_place, STRATA_SYNTAX,
+                             "the net has more than %d layers, the most for a text of %zu bytes", b->layer_limit,
+                             b->text_bytes);
+    }
     ST_TRY(grow_nodes(b));
     const st_frame *call = outermost(frame);
     st_node *node = &b->nodes[b->node_count];
@@ -208,7 +215,7 @@ static strata_status expand_lanes(st_build *b, const st_frame *frame, st_scope *
     *in_count = 0;
     for (const st_lane *lane = step->lanes; lane != NULL; lane = lane->next) {
         bool is_kept = true;
-        ST_TRY(count_work(b, frame, lane->place));
+        ST_TRY(st_build_work(b, frame, lane->place, 1));
         if (lane->condition != NULL) {
             ST_TRY(st_build_condition(&is_kept, b, frame, lane->condition));
         }
@@ -276,9 +283,13 @@ static strata_status expand_op(st_build *b, const st_frame *frame, st_scope *sco
 static strata_status bind_frame(st_frame **out, st_build *b, const st_frame *outer, const st_syntax *step,
                                 const st_block *block) {
     const st_arg *found[ST_BUILD_ARGS] = {NULL};
+    size_t count = 0;
+    for (const st_param_decl *param = block->params; param != NULL; param = param->next) {
+        count++;
+    }
     ST_TRY(st_bind_match_block(b, outer, block, step, found));
     ST_TRY(st_arena_alloc(out, b->arena, 1, sizeof(**out), b->err));
-    ST_TRY(st_arena_alloc(&(*out)->values, b->arena, ST_BUILD_ARGS, sizeof(st_value), b->err));
+    ST_TRY(st_arena_alloc(&(*out)->values, b->arena, count, sizeof(st_value), b->err));
     (*out)->outer = outer;
     (*out)->block = block;
     (*out)->call = step->name_place;
@@ -312,6 +323,7 @@ static strata_status expand_block(st_build *b, const st_frame *frame, st_scope *
                              ST_BUILD_CALL_LIMIT);
     }
     ST_TRY(check_input(b, frame, step, false, *value));
+    ST_TRY(st_build_work(b, frame, step->place, ST_BUILD_CALL_WORK + strlen(scope->words) / ST_BUILD_WORD_BYTES));
     ST_TRY(step_path(&path, b, frame, scope, step));
     ST_TRY(bind_frame(&called, b, frame, step, block));
     st_scope inner;
@@ -356,7 +368,7 @@ static strata_status expand_repeat(st_build *b, const st_frame *frame, st_scope 
     int64_t count;
     ST_TRY(st_build_count(&count, b, frame, step->condition));
     for (int64_t i = 0; i < count; i++) {
-        ST_TRY(count_work(b, frame, step->place));
+        ST_TRY(st_build_work(b, frame, step->place, 1));
         ST_TRY(expand_chain(b, frame, scope, step->chain, value));
     }
     return STRATA_OK;
@@ -512,7 +524,7 @@ static strata_status expand_chain(st_build *b, const st_frame *frame, st_scope *
     }
     b->depth++;
     for (const st_syntax *step = chain; step != NULL; step = step->next) {
-        ST_TRY(count_work(b, frame, step->place));
+        ST_TRY(st_build_work(b, frame, step->place, 1));
         ST_TRY(expand_step(b, frame, scope, step, value));
     }
     b->depth--;

@@ -6,6 +6,15 @@
 
 /* ---- the whole net ---- */
 
+/* How far this text may unroll. */
+static void set_limits(st_build *b) {
+    const st_source *source = b->tree->network == NULL ? b->tree->source : b->tree->network_place.source;
+    size_t layers = ST_BUILD_LAYERS + source->length / ST_BUILD_LAYER_BYTES;
+    b->text_bytes = source->length;
+    b->work_limit = (int64_t)layers * ST_BUILD_WORK;
+    b->layer_limit = layers < ST_LANG_LAYER_LIMIT ? (int)layers : ST_LANG_LAYER_LIMIT;
+}
+
 static strata_status check_network(const st_build *b) {
     const st_tree *tree = b->tree;
     if (tree->network == NULL) {
@@ -93,6 +102,7 @@ static strata_status check_path(const st_build *b, const char *path, st_place pl
 
 static strata_status apply_freeze(st_build *b, const st_freeze *freeze) {
     for (size_t j = 0; j < freeze->path_count; j++) {
+        ST_TRY(st_build_work(b, NULL, freeze->places[j], (size_t)b->node_count / ST_BUILD_PATHS));
         ST_TRY(check_path(b, freeze->paths[j], freeze->places[j]));
     }
     for (int i = 0; i < b->node_count; i++) {
@@ -161,6 +171,7 @@ strata_status st_graph_build(const st_graph **out, st_arena *arena, const st_tre
     st_build b = {.arena = arena, .err = err, .tree = tree};
     int main_output;
     *out = NULL;
+    set_limits(&b);
     while (st_layer_table[b.op_count] != NULL) {
         b.op_count++;
     }

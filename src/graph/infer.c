@@ -6,7 +6,10 @@
 
 #include "graph/build.h"
 
-enum { ELEMENT_LIMIT_BITS = 40 }; /* of one value of one picture */
+enum {
+    ELEMENT_LIMIT_BITS = 40, /* of one value of one picture */
+    ODD_BRANCHES = 1000      /* that are compared to name the one at fault */
+};
 
 /* What st_infer_fail finds its place with. */
 typedef struct reporter {
@@ -41,12 +44,13 @@ static bool same_area(st_dims x, st_dims y) {
     return x.h == y.h && x.w == y.w;
 }
 
-/* The branch that differs in rows or columns from most others; of two the second. -1: none does. */
+/* The branch that differs in rows or columns from most others; of two the second. -1: none does. Of the first of them,
+ * so that a refusal costs little. */
 static int odd_branch(const st_infer *in) {
-    int odd = -1, most = -1;
-    for (int i = 0; i < in->in_count; i++) {
+    int odd = -1, most = -1, count = in->in_count < ODD_BRANCHES ? in->in_count : ODD_BRANCHES;
+    for (int i = 0; i < count; i++) {
         int others = 0;
-        for (int j = 0; j < in->in_count; j++) {
+        for (int j = 0; j < count; j++) {
             others += !same_area(in->in[i], in->in[j]);
         }
         if (others > 0 && others >= most) {

@@ -365,6 +365,7 @@ strata_status st_build_value(st_value *out, st_build *b, const st_frame *frame, 
         return st_build_fail(b, frame, expr->place, STRATA_SYNTAX, "values depend on each other more than %d deep",
                              ST_BUILD_VALUE_LIMIT);
     }
+    ST_TRY(st_build_work(b, frame, expr->place, 1));
     b->value_depth++;
     strata_status status = bare_value(out, b, frame, expr);
     b->value_depth--;

@@ -251,6 +251,7 @@ typedef struct st_pool {
     int64_t in_stride, out_stride, din_stride, dout_stride;
     int64_t r, s, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right;
     bool is_adaptive;
+    bool skips_padding; /* a mean is of what lies in the image alone */
 } st_pool;
 
 /* Batch normalization backward: din (+)= fma(a, dout, fma(b, in - mean, c)), all but in and dout [channels]. With a
@@ -303,7 +304,14 @@ typedef struct st_adamw {
     st_real keep, step, root, beta1, beta2, epsilon;
 } st_adamw;
 
-/* maxpool_index notes where in its window each maximum stands, for maxpool_index_backward; windows of at most 256 that
+/* Draws of base/rng.c: element i takes half i % 2, from below, of the 64 bits at counter i / 2. */
+typedef struct st_mask_draw {
+    uint64_t seed, stream;
+    uint32_t limit; /* what is below it is dropped */
+} st_mask_draw;
+
+/* draw_mask(mask, step, count, from): 1 where an element stays, else 0, `step` bytes apart.
+ * maxpool_index notes where in its window each maximum stands, for maxpool_index_backward; windows of at most 256 that
  * are not adaptive. mask(out, in, mask, scale, count, add): out (+)= in * mask * scale, mask of zeros and ones.
  * moments(mean, squares, in, stride, rows, width): of each column; squares: sum of (x - mean)^2. Parts of 64 rows,
  * merged in a chain (Chan, Golub, LeVeque 1979). norm_sums(work, sums, products): of each
@@ -317,6 +325,7 @@ typedef struct st_adamw {
     X(apply, void, (const st_apply *work))                                                                             \
     X(activate_backward, void, (const st_activate_backward *work))                                                     \
     X(pixels, void, (const st_pixels *work, int64_t item))                                                             \
+    X(draw_mask, void, (uint8_t * mask, int64_t step, int64_t count, const st_mask_draw *from))                        \
     X(mask, void, (st_real * out, const st_real *in, const uint8_t *mask, st_real scale, int64_t count, bool add))     \
     X(maxpool, void, (const st_pool *pool, st_real *out, const st_real *in))                                           \
     X(maxpool_backward, void,                                                                                          \

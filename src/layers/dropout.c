@@ -45,18 +45,11 @@ static double rate_of(const st_call *call) {
 /* 1 where an element of this image stays; elements `step` bytes apart. Two of them share a draw of 64 bits. */
 static void draw_image(const st_call *call, int64_t image, uint8_t *mask, int64_t step) {
     const st_run *run = call->run;
-    uint64_t stream = call->site->stream;
-    uint64_t key = st_rng_bits(run->seed, stream, (uint64_t)run->step);
-    key = st_rng_bits(key, stream, (uint64_t)(run->first + image));
-    uint64_t limit = (uint64_t)(rate_of(call) * 4294967296.0);
-    int64_t count = call->out.dims.h * call->out.dims.w * call->out.dims.c;
-    for (int64_t i = 0; i < count; i += 2) {
-        uint64_t bits = st_rng_bits(key, stream, (uint64_t)i / 2);
-        mask[i * step] = (bits & 0xffffffffu) >= limit;
-        if (i + 1 < count) {
-            mask[(i + 1) * step] = bits >> 32 >= limit;
-        }
-    }
+    uint64_t stream = call->site->stream, key = st_rng_bits(run->seed, stream, (uint64_t)run->step);
+    st_mask_draw from = {.seed = st_rng_bits(key, stream, (uint64_t)(run->first + image)),
+                         .stream = stream,
+                         .limit = (uint32_t)(rate_of(call) * 4294967296.0)};
+    call->site->kernels->draw_mask(mask, step, call->out.dims.h * call->out.dims.w * call->out.dims.c, &from);
 }
 
 static uint8_t *mask_of(const st_call *call, int64_t item, st_span span) {

@@ -9,7 +9,8 @@ typedef struct pool_params {
     int64_t stride[2]; /* -1 -1: kernel */
     int64_t pad[2];    /* -1 -1: same */
     bool ceil;
-    int64_t out[2]; /* avgpool: -1 -1: not given */
+    int64_t out[2];   /* avgpool: -1 -1: not given */
+    bool exclude_pad; /* avgpool */
 } pool_params;
 
 /* Global pooling is adaptive pooling to 1x1. */
@@ -41,8 +42,11 @@ static strata_status check_pad(const st_infer *in, const pool_params *params, st
 static strata_status shape_adaptive(st_infer *in, const pool_params *params, int64_t rows, int64_t columns,
                                     strata_error *err) {
     st_dims dims = in->in[0];
-    if (params->stride[0] > 0 || params->pad[0] != 0 || params->pad[1] != 0 || params->ceil) {
-        const char *param = params->stride[0] > 0 ? "stride" : params->ceil ? "ceil" : "pad";
+    if (params->stride[0] > 0 || params->pad[0] != 0 || params->pad[1] != 0 || params->ceil || params->exclude_pad) {
+        const char *param = params->stride[0] > 0 ? "stride"
+                            : params->ceil        ? "ceil"
+                            : params->exclude_pad ? "exclude_pad"
+                                                  : "pad";
         return st_infer_fail(in, err, param, "%s has no meaning for %s pooling", param,
                              params->out[0] > 0 ? "out=" : "global");
     }
@@ -94,7 +98,8 @@ static st_pool pool_of(const st_call *call) {
                     .out = out,
                     .in_stride = call->in[0].pixel_stride * lanes,
                     .out_stride = call->out.pixel_stride * lanes,
-                    .is_adaptive = is_adaptive(params)};
+                    .is_adaptive = is_adaptive(params),
+                    .skips_padding = params->exclude_pad};
     if (call->din != NULL) {
         pool.din_stride = call->din[0].pixel_stride * lanes;
         pool.dout_stride = call->dout.pixel_stride * lanes;
@@ -261,8 +266,9 @@ static double reference_output(const st_call *call, bool is_maximum, int64_t n, 
     bool is_empty = true;
     for (int64_t h = top; h < bottom; h++) {
         for (int64_t w = left; w < right; w++) {
-            size += h < dims.h + pool.pad_bottom && w < dims.w + pool.pad_right;
-            if (h >= 0 && h < dims.h && w >= 0 && w < dims.w) {
+            bool is_inside = h >= 0 && h < dims.h && w >= 0 && w < dims.w;
+            size += is_inside || (!pool.skips_padding && h < dims.h + pool.pad_bottom && w < dims.w + pool.pad_right);
+            if (is_inside) {
                 double value = (double)x[((n * dims.h + h) * dims.w + w) * dims.c + c];
                 sum += value;
                 best = is_empty || value > best ? value : best;
@@ -388,7 +394,7 @@ static strata_status window_to_onnx(st_onnx_form *out, const st_site *site, bool
             columns = site->in[0].w + window.pad_left + window.pad_right;
     int64_t below = sticks_out(&drops, rows, window.r, window.stride_h, window.p);
     int64_t beside = sticks_out(&drops, columns, window.s, window.stride_w, window.q);
-    bool counts = !is_maximum && (rows > site->in[0].h || columns > site->in[0].w);
+    bool counts = !is_maximum && !params->exclude_pad && (rows > site->in[0].h || columns > site->in[0].w);
     if (counts && below + beside > 0) {
         const int64_t pads[] = {0, 0, window.pad_top, window.pad_left, 0, 0, window.pad_bottom, window.pad_right};
         st_onnx_read_list(st_onnx_add(out, "Pad"), "pads", pads, 8);
@@ -463,9 +469,13 @@ const st_op st_op_avgpool = {
                 "input 6x7x3, avgpool 3 stride=2 pad=same\n"
                 "input 7x7x33, avgpool global\n"
                 "input 14x11x8, avgpool out=4x4\n"
-                "input 8x8x16, avgpool out=2x4\n",
+                "input 8x8x16, avgpool out=2x4\n"
+                "input 9x8x5, avgpool 3x3 stride=1 pad=1 exclude_pad=yes\n"
+                "input 10x11x20, avgpool 3x3 stride=2 pad=1 ceil=yes exclude_pad=yes\n"
+                "input 6x7x3, avgpool 3 stride=2 pad=same exclude_pad=yes\n",
     .notes = "A sum is divided by the size of the window, zeros of the padding counted, as torch's AvgPool2d does by\n"
-             "default; the part of a window that sticks out beyond the padding (ceil=yes) does not count.\n"
+             "default and Caffe; exclude_pad=yes divides by what lies in the image, as TensorFlow, Keras and\n"
+             "ONNX's default do. The part of a window that sticks out beyond the padding (ceil=yes) never counts.\n"
              "out=HxW cuts the image into HxW parts of nearly equal size, whatever its own size.",
     .params = {{.name = "kernel",
                 .kind = ST_PARAM_PAIR,
@@ -486,7 +496,12 @@ const st_op st_op_avgpool = {
                 .minimum = 1,
                 .maximum = 4096,
                 .words = "none",
-                .meaning = "rows x columns of the output, instead of a window"}},
+                .meaning = "rows x columns of the output, instead of a window"},
+               {.name = "exclude_pad",
+                .kind = ST_PARAM_FLAG,
+                .offset = offsetof(pool_params, exclude_pad),
+                .standard = "no",
+                .meaning = "the mean of what lies in the image, without the padding"}},
     .params_size = sizeof(pool_params),
     .init_param_offset = -1,
     .in_min = 1,

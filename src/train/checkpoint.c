@@ -231,7 +231,7 @@ static strata_status add_pairs(save_state *state, const st_place_in_run *place, 
     st_sha256_end(&sha, hash);
     text = (st_text){0};
     st_text_add(&text, "%s", hash);
-    ST_TRY(add_pair(state, "strata.sha256", &text, err));
+    ST_TRY(add_pair(state, ST_PAIR_HASH, &text, err));
     if (state->self_test != NULL) {
         state->pairs[state->pair_count++] = (st_pair){.name = ST_PAIR_SELF_TEST, .value = state->self_test};
     }

@@ -91,33 +91,6 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
     return STRATA_OK;
 }
 
-/* The hash that save wrote, over every tensor of the file, whether this model needs it or not. */
-static strata_status check_hash(const load_state *state, strata_error *err) {
-    const char *expected = st_weights_metadata(state->weights, "strata.sha256");
-    if (expected == NULL) {
-        return STRATA_OK; /* another program's file */
-    }
-    st_sha256 sha;
-    char found[65];
-    const st_model *core = state->model->core;
-    st_sha256_begin(&sha);
-    for (size_t i = 0; i < state->weights->tensor_count; i++) {
-        const st_tensor *tensor = &state->weights->tensors[i];
-        st_real *values = core->scratch;
-        if (tensor->count > core->scratch_count) { /* of a head that this model leaves out */
-            ST_TRY(st_arena_alloc(&values, state->arena, tensor->count, sizeof *values, err));
-        }
-        ST_TRY(st_weights_read(state->weights, tensor, values, err));
-        st_checkpoint_hash_values(&sha, values, tensor->count);
-    }
-    st_sha256_end(&sha, found);
-    if (strcmp(found, expected) != 0) {
-        return st_fail_file(err, STRATA_FORMAT, state->weights->file.path,
-                            "it is damaged: its tensors hash to %.12s..., its metadata says %.12s...", found, expected);
-    }
-    return STRATA_OK;
-}
-
 static strata_status check_extra(const load_state *state, strata_error *err) {
     const st_model *core = state->model->core;
     for (size_t i = 0; i < state->weights->tensor_count; i++) {
@@ -191,7 +164,7 @@ static strata_status load(load_state *state, st_place_in_run *place, const st_re
         ST_TRY(st_checkpoint_read_place(&found, state->weights, state->arena, err));
     }
     ST_TRY(check_extra(state, err));
-    ST_TRY(check_hash(state, err));
+    ST_TRY(st_weights_check_hash(state->weights, err));
     ST_TRY(st_checkpoint_list(&state->list, &state->count, state->arena, state->model, place != NULL, err));
     for (int visit = 0; visit < 2; visit++) {
         state->stores = visit == 1;

@@ -554,9 +554,13 @@ strata_status strata_trainer_resume(strata_trainer *trainer, const char *path, s
     return STRATA_OK;
 }
 
-strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, strata_error *err) {
+strata_status strata_trainer_measure(strata_cost *out, strata_trainer *trainer, int64_t epoch, strata_error *err) {
     *out = (strata_cost){0};
     ST_FAIL_IF(trainer->tuning == NULL, err, STRATA_UNSUPPORTED,
                "this trainer trains a whole model: strata_model_time");
-    return st_tuning_measure(out, trainer->tuning, err);
+    ST_FAIL_IF(epoch < 1 || epoch > trainer->recipe.epochs, err, STRATA_INVALID,
+               "epoch %lld of %lld cannot be measured", (long long)epoch, (long long)trainer->recipe.epochs);
+    ST_FAIL_IF(trainer->place.epoch > 0 || trainer->place.step > 0, err, STRATA_INVALID,
+               "a trainer is measured before its first step");
+    return st_tuning_measure(out, trainer->tuning, epoch - 1, err);
 }

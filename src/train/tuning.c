@@ -355,7 +355,7 @@ static double larger(double a, double b) {
     return a > b ? a : b;
 }
 
-strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, strata_error *err) {
+static strata_status measure_phase(strata_cost *out, st_tuning *tuning, strata_error *err) {
     timing t = {.tuning = tuning};
     size_t batch = (size_t)tuning->learner->options.batch;
     size_t train = strata_dataset_count(tuning->data, STRATA_TRAIN);
@@ -384,4 +384,11 @@ strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, strata_erro
         out->epoch_seconds = batches * t.steps + val_batches * t.answers;
     }
     return STRATA_OK;
+}
+
+strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, int64_t epoch, strata_error *err) {
+    ST_TRY(st_tuning_enter(tuning, epoch, err));
+    strata_status status = measure_phase(out, tuning, err);
+    strata_status back = st_tuning_enter(tuning, 0, status == STRATA_OK ? err : NULL);
+    return status == STRATA_OK ? back : status;
 }

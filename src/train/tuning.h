@@ -107,7 +107,7 @@ strata_status st_tuning_feed(st_feed *out, st_tuning *tuning, const st_batch *ba
 /* Accuracy on val, from its features where they are kept. */
 strata_status st_tuning_evaluate(strata_metrics *out, st_tuning *tuning, strata_error *err);
 const st_regime *st_tuning_regime(const st_tuning *tuning);
-/* Measured on the first pictures, a second or two; nothing moves. */
-strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, strata_error *err);
+/* Of the phase of this epoch, before the first step, on the first pictures, for a second or two; nothing moves. */
+strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, int64_t epoch, strata_error *err);
 
 #endif

@@ -3,6 +3,10 @@ strata help nets | tail -n 1
 strata help train | head -n 1
 strata help conv | head -n 1
 strata help layers | grep -c '^conv '
+strata help augment | sed -n '1p; /crop=N/p; /imagenet/p'
+strata help augment --json | cut -c 1-40
+strata help augmnt
+echo "exit $?"
 strata help covn
 echo "exit $?"
 strata help trian

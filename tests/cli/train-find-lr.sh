@@ -6,7 +6,7 @@ ls runs/lenet5-1
 $t --lr 0.3 --out mine --quiet --seed 5 | sed 's/[0-9.]*[0-9]/N/g'
 grep -c 'suggested' mine/lr.svg
 if command -v xmllint > /dev/null; then xmllint --noout mine/lr.svg; fi
-$t --out mine --json | grep -o '^{"suggested_lr": [0-9.]*, "lowest_lr": [0-9.e-]*, "lowest_loss": [0-9.]*, "diverged": true, "svg": "mine/lr.svg", "trials": \[{"lr": 1e-06, "loss": [0-9.]*, "smooth_loss": ' | sed 's/[0-9.]*[0-9]/N/g'
+$t --out mine --json | grep -o '^{"suggested_lr": [0-9.]*, "lowest_lr": [0-9.e-]*, "lowest_loss": [0-9.]*, "diverged": false, "open_ended": true, "svg": "mine/lr.svg", "trials": \[{"lr": 1e-06, "loss": [0-9.]*, "smooth_loss": ' | sed 's/[0-9.]*[0-9]/N/g'
 # The folder becomes the run's; then another search leaves the run alone.
 strata train lenet5 --data small --batch 16 --epochs 1 --out mine --quiet > none
 cat mine/run.txt mine/log.jsonl mine/*.safetensors | cksum > before
