@@ -1,4 +1,4 @@
-/* strata describe: the layers of a network with their shapes, and what it costs. Nothing is allocated for it. */
+/* strata describe: the layers of a network with their shapes, and what it costs. No model is built for it. */
 #include <stdlib.h>
 #include <string.h>
 

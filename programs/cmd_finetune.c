@@ -1,5 +1,5 @@
 /* strata finetune: a net that knows other pictures learns these. What it will do and what that costs is said before it
- * begins; the run itself is one of train's (cmd_train.c, training.c). */
+ * begins; the run itself is one of train's (training_begin.c, training.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,18 +14,6 @@ static const char *const regimes[REGIME_COUNT] = {"head", "second-half", "all"};
 /* A run that is much longer than this is no longer what somebody waits for. */
 static const double LONG_SECONDS = 3600;
 
-/* The weights that the run begins with. */
-static strata_status adapt(char **replaced, const training *t, strata_error *err) {
-    size_t count = strata_dataset_class_count(t->data);
-    const char **names = take(NULL, (count + 1) * sizeof *names);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = strata_dataset_class(t->data, i);
-    }
-    strata_status status = strata_model_adapt(replaced, t->model, t->plan->weights, names, count, err);
-    free(names);
-    return status;
-}
-
 /* A trainer of this regime, timed on the first pictures, and gone again. */
 static int measure_regime(strata_cost *cost, training *t, run_plan *p, const char *regime) {
     strata_error err;
@@ -39,7 +27,7 @@ static int measure_regime(strata_cost *cost, training *t, run_plan *p, const cha
     options = train_options(p);
     strata_status status = strata_model_build(&t->model, t->runtime, t->net, &build, &err);
     if (status == STRATA_OK && regime == regimes[0]) { /* weights of another net are no reason to measure */
-        status = adapt(&replaced, t, &err);
+        status = adapt_weights(&replaced, t, &err);
         strata_text_free(replaced);
     }
     if (status == STRATA_OK) {
@@ -90,41 +78,6 @@ static int choose_regime(training *t, run_plan *p) {
     print_fact("auto", "%s", line.bytes);
     text_free(&line);
     p->train = regimes[chosen];
-    return DONE;
-}
-
-/* ---- what the run begins with ---------------------------------------------------------------------------------- */
-
-/* The tensors that stayed as they were drawn, as layers: "classifier.1". */
-static void print_replaced(const char *replaced) {
-    text line = {0};
-    char last[256] = "";
-    for (const char *at = replaced; *at != '\0';) {
-        size_t whole = strcspn(at, "\n"), length = whole;
-        while (length > 0 && at[length - 1] != '.') {
-            length--;
-        }
-        length = length > 0 ? length - 1 : whole;
-        if (length < sizeof last && (strncmp(at, last, length) != 0 || last[length] != '\0')) {
-            snprintf(last, sizeof last, "%.*s", (int)length, at);
-            text_add(&line, "%s%s", line.length > 0 ? ", " : "", safe_text(last).s);
-        }
-        at += whole + (at[whole] != '\0');
-    }
-    if (line.length > 0) {
-        print_fact("new", "%s: drawn from the seed, for these classes", line.bytes);
-    } else {
-        print_fact("new", "nothing: all weights are taken, the last layer with them");
-    }
-    text_free(&line);
-}
-
-int finetune_load(training *t) {
-    strata_error err;
-    if (adapt(&t->replaced, t, &err) != STRATA_OK) {
-        return report(&err);
-    }
-    print_replaced(t->replaced);
     return DONE;
 }
 

@@ -192,7 +192,12 @@ static void show(work *w, const char *file, const float *row) {
     if (w->a->common.json) {
         add_json(w, file, row, count);
     } else if (w->a->common.quiet) {
-        printf("%s\t%s\n", safe_text(file).s, safe_text(strata_model_class(w->subject.model, w->top[0])).s);
+        text whole = {0}; /* for programs too: names are never cut */
+        text_add_safe(&whole, file);
+        text_add(&whole, "\t");
+        text_add_safe(&whole, strata_model_class(w->subject.model, w->top[0]));
+        puts(whole.bytes);
+        text_free(&whole);
     } else {
         keep_lines(w, file, row, count);
     }
@@ -302,7 +307,7 @@ const command command_predict = {
     .name = "predict",
     .summary = "the likeliest classes of a picture",
     .usage = "predict RUN PICTURE...\npredict CHECKPOINT FOLDER\npredict NET --weights FILE PICTURE...",
-    .about = "Shows what a trained model takes pictures for: JPEG, PNG, WebP and portable\n"
+    .about = "Shows the likeliest classes of pictures, but for those below 0.5%: JPEG, PNG, WebP and portable\n"
              "anymap files (`strata --version` says what this build reads), folders of\n"
              "them, or one of a data set: FILE:K of an IDX or HDF5 file, NAME:K of a known\n"
              "one's test.",

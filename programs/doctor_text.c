@@ -146,7 +146,10 @@ static void print_broken(const strata_dataset *d) {
     printf("  %s broken, left out in training; --strict refuses\n", count_text((int64_t)count).s);
     for (size_t i = 0; i < shown; i++) {
         const char *reason = NULL, *name = strata_dataset_broken(d, i, &reason);
-        printf("    %s: %s\n", safe_text(name).s, reason);
+        text line = {0};
+        text_add_safe(&line, name);
+        printf("    %s: %s\n", line.bytes, reason);
+        text_free(&line);
     }
     print_rest(shown, count);
 }

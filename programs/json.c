@@ -5,31 +5,11 @@
 
 #include "program.h"
 
-/* Length of the well-formed UTF-8 character at `s`, 0 where there is none. */
-static size_t character_length(const unsigned char *s) {
-    if (s[0] < 0x80) {
-        return 1;
-    }
-    size_t length = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
-                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
-                    : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
-                                                  : 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    bool is_overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    bool is_surrogate = s[0] == 0xED && s[1] >= 0xA0;
-    bool is_beyond = s[0] == 0xF4 && s[1] >= 0x90;
-    return is_overlong || is_surrogate || is_beyond ? 0 : length;
-}
-
 static void add_string(text *out, const char *value) {
     text_add_bytes(out, "\"", 1);
     const unsigned char *s = (const unsigned char *)value;
     while (*s != '\0') {
-        size_t length = character_length(s);
+        size_t length = utf8_length(s);
         if (*s == '\n') {
             text_add(out, "\\n");
         } else if (*s == '"' || *s == '\\') {
@@ -75,8 +55,8 @@ void json_text(json *j, const char *key, const char *value) {
 
 static bool is_utf8(const char *name) {
     const unsigned char *s = (const unsigned char *)name;
-    while (*s != '\0' && character_length(s) > 0) {
-        s += character_length(s);
+    while (*s != '\0' && utf8_length(s) > 0) {
+        s += utf8_length(s);
     }
     return *s == '\0';
 }

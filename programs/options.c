@@ -114,7 +114,6 @@ static int set_value(const option *o, const char *value, void *arguments) {
         }
         *(const char **)target = value;
         return DONE;
-    case OPTION_LATER:
     case OPTION_END:
         break;
     }
@@ -173,7 +172,7 @@ static int parse_option(const command *self, common *arguments, int count, char 
     if (o->kind == OPTION_FLAG && equals != NULL) {
         return refuse("--%s takes no value", o->name);
     }
-    if (o->kind != OPTION_FLAG && o->kind != OPTION_LATER) {
+    if (o->kind != OPTION_FLAG) {
         if (equals == NULL && *at + 1 == count) {
             return refuse("--%s needs a value: --%s %s", o->name, o->name, o->value);
         }
@@ -286,9 +285,6 @@ static void print_lines(FILE *to, const char *lines, const char *start) {
 
 static void print_options(FILE *to, const option *list) {
     for (; list->kind != OPTION_END; list++) {
-        if (list->kind == OPTION_LATER) {
-            continue;
-        }
         char letter[8] = "    ", name[64];
         if (list->letter != 0) {
             snprintf(letter, sizeof letter, "-%c, ", list->letter);

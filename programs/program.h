@@ -8,9 +8,10 @@
  * svg.c svg_runs.c svg_rates.c svg_confusion.c    a run's curve, the curves of several runs, the search for a learning
  *             rate, a confusion matrix
  * drawing*.c  a network as a picture; drawing.h says which file does what
- * memory.c subject.c names.c training.c find_rate.c    what fits, the model that is asked, names for its classes, the
- *             course of a training run, the search for a learning rate
- * cmd_*.c     one command each; strata.c has the table of them */
+ * memory.c subject.c names.c    what fits, the model that is asked, names for its classes
+ * training_begin.c training.c find_rate.c adapt.c forecast.c    a run up to its first step, its course, the search for
+ * a learning rate; of fine-tuning: its weights, what it will cost evaluation*.c doctor*.c augment_sheet.c    what eval
+ * and data have to say cmd_*.c     one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -58,6 +59,9 @@ label figure_text(double x);      /* for people: 61,300 or 9.1 */
 label shape_text(strata_shape shape, bool is_flat);
 /* At most 60 bytes of a foreign text, control characters replaced, cut between characters. */
 label safe_text(const char *foreign);
+void text_add_safe(text *out, const char *foreign); /* the same, whole */
+/* Of the well-formed UTF-8 character at `s`; 0 where there is none. */
+size_t utf8_length(const unsigned char *s);
 
 size_t text_width(const char *s); /* columns on a terminal, one per code point */
 /* Index of the candidate nearest to `word`, or -1 when none is near. */
@@ -129,7 +133,6 @@ typedef enum option_kind {
     OPTION_NUMBER,  /* double from least to most */
     OPTION_SHARE,   /* double: 0.1, 10% or none */
     OPTION_SETTING, /* name=value, collected in a text */
-    OPTION_LATER,   /* a word of the design that this version does not serve */
 } option_kind;
 
 typedef struct option {
@@ -400,33 +403,6 @@ typedef struct training {
     int64_t images_before;            /* of this epoch, done by an earlier process */
 } training;
 
-/* What train and finetune are called with; finetune's own begin with it. */
-typedef struct train_arguments {
-    common common;
-    run_plan plan;
-    const char *out, *resume;
-    bool force, explain; /* explain: say what it would do, and stop */
-    bool find_rate;
-    double save_every;
-    int64_t stop_after;
-} train_arguments;
-/* cmd_train.c: a new run of either command, whose plan is checked, or one that goes on. Exit status. */
-int train_new(train_arguments *a, const command *self);
-int train_resume(const train_arguments *a, const command *self);
-strata_train_options train_options(const run_plan *plan);
-/* find_rate.c: a search for a learning rate with the trainer, in place of a run; exit status. */
-int find_rate(training *t, const train_arguments *a);
-strata_build_options train_build_options(const run_plan *plan);
-strata_data_options train_data_options(const run_plan *plan);
-/* cmd_finetune.c: weights from plan->weights, but for the head. Exit status. */
-int finetune_load(training *t);
-/* forecast.c: what is trained and what it costs; `measures`: of a run that has not begun. Exit status. */
-int forecast_say(const training *t, bool measures, bool as_json);
-/* Memory of this run, checked. Exit status. */
-int forecast_memory(training *t);
-/* Of so many epochs of one regime, with the features that they need. */
-double forecast_seconds(const run_plan *plan, const strata_cost *cost, int64_t epochs);
-
 /* Whether one of the signals below has come. */
 bool training_is_stopped(void);
 /* From now on one SIGINT, SIGTERM or SIGHUP asks the run to stop after its batch, a second one ends it at once. */
@@ -437,5 +413,44 @@ strata_status training_save(training *t, strata_error *err);
 int training_run(training *t);
 /* The result line of a finished run again. */
 int training_print_result(const training *t, const char *result);
+
+/* ---- training_begin.c: a run of train or finetune, up to its first step ------------------------------------------ */
+
+/* What train and finetune are called with; finetune's own begin with it. */
+typedef struct train_arguments {
+    common common;
+    run_plan plan;
+    const char *out, *resume;
+    bool force, explain; /* explain: say what it would do, and stop */
+    bool find_rate;
+    double save_every;
+    int64_t stop_after;
+} train_arguments;
+/* A new run of either command, whose plan is checked, or one that goes on. Exit status. */
+int train_new(train_arguments *a, const command *self);
+int train_resume(const train_arguments *a, const command *self);
+/* What the library is asked for. */
+strata_train_options train_options(const run_plan *plan);
+strata_build_options train_build_options(const run_plan *plan);
+strata_data_options train_data_options(const run_plan *plan);
+
+/* ---- find_rate.c: a search for a learning rate with the trainer, in place of a run; exit status -------------------
+ */
+
+int find_rate(training *t, const train_arguments *a);
+
+/* ---- adapt.c, forecast.c: what is of fine-tuning alone ------------------------------------------------------------
+ */
+
+/* Weights from plan->weights, but for the head. *replaced: the tensors that are drawn, one a line. */
+strata_status adapt_weights(char **replaced, const training *t, strata_error *err);
+/* The same, said. Exit status. */
+int adapt_load(training *t);
+/* What is trained and what it costs; `measures`: of a run that has not begun. Exit status. */
+int forecast_say(const training *t, bool measures, bool as_json);
+/* Memory of this run, checked. Exit status. */
+int forecast_memory(training *t);
+/* Of so many epochs of one regime, with the features that they need. */
+double forecast_seconds(const run_plan *plan, const strata_cost *cost, int64_t epochs);
 
 #endif

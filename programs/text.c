@@ -183,24 +183,66 @@ static bool is_continuation(char c) {
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-label safe_text(const char *foreign) {
-    label out = {{0}};
-    size_t length = strlen(foreign), most = 60;
-    bool is_cut = length > most;
-    if (is_cut) {
-        most -= 3;
-        while (most > 0 && is_continuation(foreign[most])) {
-            most--;
+size_t utf8_length(const unsigned char *s) {
+    if (s[0] < 0x80) {
+        return 1;
+    }
+    size_t length = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
+                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
+                    : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                                  : 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80) {
+            return 0;
         }
-        length = most;
     }
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)foreign[i];
-        /* 0x80 to 0x9F follow 0xC2 when they are the second set of control characters. */
-        bool is_c1 = i > 0 && c < 0xA0 && (unsigned char)foreign[i - 1] == 0xC2;
-        out.s[i] = c < 0x20 || c == 0x7F || is_c1 ? '?' : (char)c;
+    bool is_overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+    bool is_surrogate = s[0] == 0xED && s[1] >= 0xA0;
+    bool is_beyond = s[0] == 0xF4 && s[1] >= 0x90;
+    return is_overlong || is_surrogate || is_beyond ? 0 : length;
+}
+
+/* What a terminal must not be told by a stranger: control characters, and those that turn the direction of writing. */
+static bool is_harmless(const unsigned char *s, size_t length) {
+    if (length == 1) {
+        return s[0] >= 0x20 && s[0] != 0x7F;
     }
-    memcpy(out.s + length, is_cut ? "..." : "", is_cut ? 4 : 1);
+    bool is_control = length == 2 && s[0] == 0xC2 && s[1] < 0xA0;
+    bool turns = length == 3 && s[0] == 0xE2 &&
+                 ((s[1] == 0x80 && ((s[2] >= 0xAA && s[2] <= 0xAE) || s[2] == 0x8E || s[2] == 0x8F)) ||
+                  (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
+    return length > 0 && !is_control && !turns;
+}
+
+void text_add_safe(text *out, const char *foreign) {
+    const unsigned char *s = (const unsigned char *)foreign;
+    text_add(out, "%s", "");
+    while (*s != '\0') {
+        size_t length = utf8_length(s);
+        if (is_harmless(s, length)) {
+            text_add_bytes(out, (const char *)s, length);
+        } else {
+            text_add_bytes(out, "?", 1);
+        }
+        s += length > 0 ? length : 1;
+    }
+}
+
+label safe_text(const char *foreign) {
+    enum { MOST = 60 };
+    label out = {{0}};
+    text whole = {0};
+    text_add_safe(&whole, foreign);
+    size_t length = whole.length;
+    if (length > MOST) {
+        length = MOST - 3;
+        while (length > 0 && is_continuation(whole.bytes[length])) {
+            length--;
+        }
+    }
+    memcpy(out.s, whole.bytes, length);
+    memcpy(out.s + length, whole.length > MOST ? "..." : "", whole.length > MOST ? 4 : 1);
+    text_free(&whole);
     return out;
 }
 

@@ -335,6 +335,25 @@ static void test_folder_says_which_list_is_left_out(void **state) {
     strata_dataset_free(data);
 }
 
+static void test_folder_says_what_it_does_not_look_at(void **state) {
+    (void)state;
+    put_picture("Train/a/1.pgm", 1, false);
+    put_picture("Train/b/2.pgm", 2, false);
+    put_picture("Train/b/more/3.pgm", 3, false);
+    put_picture("Train/4.pgm", 4, false);
+    put_picture("valid/a/5.pgm", 5, false);
+    put_picture("old/a/6.pgm", 6, false);
+    strata_dataset *data = open_folder(NULL);
+    assert_int_equal(strata_dataset_count(data, STRATA_TRAIN), 2);
+    check_picture(data, STRATA_VAL, 0, "valid/a/5.pgm", 0, 5, false);
+    assert_string_equal(strata_dataset_note(data, 0), "1 folder beside the parts is left out: old");
+    assert_string_equal(strata_dataset_note(data, 1), "1 folder inside of a class is left out: Train/b/more");
+    assert_string_equal(strata_dataset_note(data, 2), "1 picture outside of all classes is left out: Train/4.pgm");
+    strata_dataset_free(data);
+    put_picture("val/a/7.pgm", 7, false);
+    refused(STRATA_INVALID, "", "'val' and 'valid' are the same part: expected one of them");
+}
+
 static void test_folder_takes_different_sizes(void **state) {
     (void)state;
     put_picture("a/1.pgm", 1, false);
@@ -509,6 +528,7 @@ int main(void) {
         EACH(test_folder_leaves_out_what_cannot_be_opened),
         EACH(test_folder_refuses_what_is_no_data_set),
         EACH(test_folder_says_which_list_is_left_out),
+        EACH(test_folder_says_what_it_does_not_look_at),
         EACH(test_folder_takes_different_sizes),
 #if defined ST_WITH_JPEG && defined ST_WITH_PNG
         EACH(test_folder_mixes_jpeg_and_png),

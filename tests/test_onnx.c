@@ -172,6 +172,32 @@ static void test_branches_become_branches(void **state) {
             "}\n");
 }
 
+/* What PyTorch writes for a view below version 9: the sizes are real numbers that are cast. */
+static void test_sizes_that_are_cast_are_computed_away(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const double sizes[2] = {2, -1};
+    st_text graph = picture("2x3x4x4"), tensor = {0};
+    put_weight(&graph, "w", "48x5");
+    put_dims(&tensor, "2");
+    put_int(&tensor, 2, 11); /* DOUBLE */
+    put_text(&tensor, 8, "sizes");
+    put_bytes(&tensor, 9, (const char *)sizes, sizeof sizes);
+    put_message(&graph, 5, &tensor);
+    st_text node = node_of("Cast", "sizes", "whole");
+    put_attribute_int(&node, "to", 7);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Reshape", "in,whole", "v");
+    put_node(&graph, "MatMul", "v,w", "out");
+    put_model(&graph, 7);
+    becomes("network g {\n"
+            "    input 4x4x3\n"
+            "    w: fc 5 bias=no\n"
+            "\n"
+            "    output logits loss=cross_entropy\n"
+            "}\n");
+}
+
 /* Shape, Gather, Unsqueeze, Concat, Reshape: what exporters make of a view; and MatMul with Add. */
 static void test_sizes_are_computed_away(void **state) {
     (void)state;
@@ -306,6 +332,15 @@ static void test_all_that_is_lacking_is_said_at_once(void **state) {
     put_node(&graph, "GlobalAveragePool", "c", "out");
     put_model(&graph, 13);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: Erf (node 0 and 1 more), Resize (node 2)");
+    graph = picture("1x2x4x4"); /* channels of zeros among logarithms of probabilities */
+    put_integers(&graph, "pads", "0,1,0,0,0,1,0,0");
+    st_text node = node_of("LogSoftmax", "in", "a");
+    put_attribute_int(&node, "axis", 1);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Pad", "a,pads", "b");
+    put_node(&graph, "GlobalAveragePool", "b", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "it needs what strata has not: Pad other than with zeros around a picture (node 1)");
     graph = picture("1x2x4x4");
     put_node(&graph, "GlobalAveragePool", "in", "out");
     put_model(&graph, 18);
@@ -534,6 +569,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_chain_becomes_lines),
         cmocka_unit_test(test_branches_become_branches),
+        cmocka_unit_test(test_sizes_that_are_cast_are_computed_away),
         cmocka_unit_test(test_sizes_are_computed_away),
         cmocka_unit_test(test_what_several_want_is_taken),
         cmocka_unit_test(test_padding_of_means_counts_or_not),

@@ -189,12 +189,6 @@ static strata_status describe_preparation(strata_model *model, strata_error *err
 static strata_status load_open(strata_model *model, const st_weights *weights, strata_error *err) {
     bool is_whole = !model->has_preparation; /* then what the file says of pictures holds */
     ST_TRY(st_checkpoint_load_open(model, weights, err));
-    const char *broken = st_model_first_not_finite(model->core, false);
-    if (broken != NULL) {
-        return st_fail_file(
-            err, STRATA_FORMAT, weights->file.path,
-            "tensor '%s' holds numbers that are not finite (NaN or infinite): these weights cannot work", broken);
-    }
     ST_TRY(take_missing(model, weights, err));
     ST_TRY(describe_preparation(model, err));
     return is_whole && model->preparation[0] != '\0' && !model->skips_self_test

@@ -46,7 +46,8 @@ static strata_status choose_pairs(st_weights *view, const char *preprocess, st_a
         bool is_old =
             preprocess != NULL && (strcmp(name, ST_PAIR_PREPROCESS) == 0 || strcmp(name, ST_PAIR_PREPARATION) == 0 ||
                                    strcmp(name, ST_PAIR_SELF_TEST) == 0);
-        if (strcmp(name, ST_PAIR_NOTE) != 0 && !is_old) {
+        bool is_of_bytes = view->hashed != NULL && strcmp(name, ST_PAIR_HASH) == 0; /* as they stood in that file */
+        if (strcmp(name, ST_PAIR_NOTE) != 0 && !is_old && !is_of_bytes) {
             pairs[count++] = view->pairs[i];
         }
     }

@@ -67,7 +67,7 @@ static strata_status describe(strata_tuning *out, const question *ask, const cha
 /* Tables of features that are kept in memory, and the room for a batch of them. */
 static void add_features(strata_tuning *out, const question *ask, const st_recipe *recipe,
                          const strata_train_options *options, const strata_dataset *data) {
-    uint64_t most = options->features_memory > 0 ? options->features_memory : (uint64_t)2 << 30;
+    uint64_t most = options->features_memory > 0 ? options->features_memory : ST_FEATURES_MEMORY;
     uint64_t rows = strata_dataset_count(data, STRATA_TRAIN), all = out->features_bytes;
     uint64_t row = (uint64_t)(out->features.height * out->features.width * out->features.channels) * sizeof(st_real);
     int64_t variants = recipe->variants < recipe->epochs ? recipe->variants : recipe->epochs;
@@ -97,8 +97,10 @@ strata_status strata_tuning_get(strata_tuning *out, const strata_runtime *runtim
     if (status == STRATA_OK && recipe.thaw > 0) { /* before it, another learner with features of its own */
         strata_tuning head = {0};
         status = describe(&head, &ask, "head", data, err);
-        add_features(&head, &ask, &recipe, options, data);
-        out->memory = head.memory.total_bytes > out->memory.total_bytes ? head.memory : out->memory;
+        if (status == STRATA_OK) {
+            add_features(&head, &ask, &recipe, options, data);
+            out->memory = head.memory.total_bytes > out->memory.total_bytes ? head.memory : out->memory;
+        }
     }
     st_arena_free(ask.arena);
     return status;

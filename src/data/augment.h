@@ -1,5 +1,5 @@
-/* augment: what the files of augmentation share. augment.c has the table of words and walks through the steps; the
- * others each have a family of words. Nothing outside of them includes this. */
+/* augment: what the files of augmentation share. augment.c reads a user's text, augment_words.c has the table of words
+ * and walks through the steps; the others each have a family of words. Nothing outside of them includes this. */
 #ifndef ST_AUGMENT_H
 #define ST_AUGMENT_H
 

@@ -70,6 +70,8 @@ typedef struct st_broken {
 } st_broken;
 
 /* What a kind finds; texts and lists live in the dataset's arena. */
+enum { ST_DATA_MOST_NOTES = 4 };
+
 typedef struct st_data_found {
     st_part_source parts[STRATA_PART_COUNT];
     const char *text;           /* such as "IDX, gzip" */
@@ -78,8 +80,9 @@ typedef struct st_data_found {
     bool is_numbered;        /* the classes have names, but their numbers are the files' too: class c is output c */
     const st_broken *broken; /* left out of the parts */
     size_t broken_count;
-    const char *beside; /* a list that lies there too and is not used, and why; NULL: none */
-    bool examines;      /* said before: whatever share is broken, see strata_data_options */
+    const char *notes[ST_DATA_MOST_NOTES]; /* sentences about what lies there and is not used */
+    size_t note_count;
+    bool examines; /* said before: whatever share is broken, see strata_data_options */
 } st_data_found;
 
 typedef struct st_data_kind {
@@ -96,6 +99,7 @@ size_t st_data_kind_count(void);
 const st_data_kind *st_data_kind_at(size_t index);
 const st_data_kind *st_data_kind_find(const char *path); /* NULL: none takes it */
 extern const st_data_kind st_data_idx, st_data_cifar, st_data_hdf5, st_data_list, st_data_folder;
+bool st_data_is_called_picture(const char *name); /* by its ending */
 bool st_data_is_folder(const char *path);
 /* Of FILE in "FILE.h5:PICTURES:LABELS"; of any other path, its whole length. */
 size_t st_data_file_length(const char *path);

@@ -358,13 +358,11 @@ static strata_status note_broken(strata_dataset *data, strata_error *err) {
 /* Only where classes have names from the files: labels that are numbers say nothing about what should be there. */
 static strata_status take_notes(strata_dataset *data, strata_error *err) {
     static const char *const names[STRATA_PART_COUNT] = {"train", "val", "test"};
-    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 3, sizeof *data->notes, err));
+    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 2 + data->found.note_count,
+                          sizeof *data->notes, err));
     ST_TRY(note_broken(data, err));
-    if (data->found.beside != NULL) {
-        char *note = NULL;
-        ST_TRY(st_arena_printf(&note, data->arena, err,
-                               "the classes are those of the folders; the list is left out: %s", data->found.beside));
-        data->notes[data->note_count++] = note;
+    for (size_t i = 0; i < data->found.note_count; i++) {
+        data->notes[data->note_count++] = data->found.notes[i];
     }
     if (data->class_count == 1) {
         data->notes[data->note_count++] = "there is one class only, and so nothing to tell apart";

@@ -26,7 +26,7 @@ typedef struct files {
 static const char *const endings[] = {".jpg", ".jpeg", ".png", ".ppm",  ".pgm",  ".pnm", ".webp",
                                       ".gif", ".bmp",  ".tif", ".tiff", ".avif", ".heic"};
 
-static bool has_ending(const char *name) {
+bool st_data_is_called_picture(const char *name) {
     const char *dot = strrchr(name, '.');
     bool has = false;
     for (size_t i = 0; dot != NULL && i < ST_COUNT_OF(endings); i++) {
@@ -128,7 +128,7 @@ static bool is_as_known(const looking *at, st_check *check) {
 static strata_status decode(looking *at, st_check *check, st_reader *with, strata_error *why) {
     size_t length = 0;
     ST_TRY(read_file(at->folder, check->name, with, &length, why));
-    if (!has_ending(check->name) && !st_picture_is(with->file, length)) {
+    if (!st_data_is_called_picture(check->name) && !st_picture_is(with->file, length)) {
         check->is_none = true;
         return STRATA_OK;
     }

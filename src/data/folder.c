@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "data/data.h"
@@ -15,11 +16,11 @@
 
 static const struct part_name {
     strata_part part;
-    const char *names[2];
+    const char *names[4];
 } part_names[] = {
-    {STRATA_TRAIN, {"train", NULL}},
-    {STRATA_VAL, {"val", "validation"}},
-    {STRATA_TEST, {"test", NULL}},
+    {STRATA_TRAIN, {"train", "training"}},
+    {STRATA_VAL, {"val", "validation", "valid", "dev"}},
+    {STRATA_TEST, {"test", "testing"}},
 };
 
 /* ---- lists of names ---- */
@@ -101,15 +102,18 @@ static bool has_folders(const char *folder) {
 
 /* ---- where the parts are ---- */
 
-/* The folder of a part below the data's: one that holds folders, since a class may be called "train" too. */
-static const char *find_part(const char *folder, const struct part_name *part) {
+/* The part that a folder of the data's is: one that holds folders, since a class may be called "train" too. */
+static bool find_part(strata_part *out, const char *folder, const char *name) {
     char path[PATH_MAX];
-    for (size_t i = 0; i < ST_COUNT_OF(part->names); i++) {
-        if (part->names[i] != NULL && join(path, folder, part->names[i]) && has_folders(path)) {
-            return part->names[i];
+    for (size_t p = 0; p < ST_COUNT_OF(part_names); p++) {
+        for (size_t i = 0; i < ST_COUNT_OF(part_names[p].names); i++) {
+            if (part_names[p].names[i] != NULL && strcasecmp(part_names[p].names[i], name) == 0) {
+                *out = part_names[p].part;
+                return join(path, folder, name) && has_folders(path);
+            }
         }
     }
-    return NULL;
+    return false;
 }
 
 static bool probe(const char *path) {
@@ -122,6 +126,9 @@ typedef struct opening {
     const char *folder;
     list classes; /* the sorted union */
     st_listing parts[STRATA_PART_COUNT];
+    list others; /* folders beside those of the parts, */
+    list inner;  /* inside of those of classes, */
+    list loose;  /* and pictures beside these: paths below the data's folder, and none is looked into */
 } opening;
 
 /* ---- listing ---- */
@@ -176,6 +183,20 @@ static strata_status find_label(int32_t *out, const opening *with, const char *n
     return STRATA_OK;
 }
 
+/* Folders, or files that are called pictures, where they are not looked at. */
+static strata_status add_unseen(list *to, opening *with, const char *folder, bool folders, strata_error *err) {
+    list found;
+    ST_TRY(list_folder(&found, with->scratch, folder, folders, err));
+    for (size_t i = 0; i < found.count; i++) {
+        char path[PATH_MAX];
+        size_t above = strlen(with->folder) + 1;
+        if ((folders || st_data_is_called_picture(found.names[i])) && join(path, folder, found.names[i])) {
+            ST_TRY(add_name(to, with->scratch, strlen(path) > above ? path + above : path, err));
+        }
+    }
+    return STRATA_OK;
+}
+
 /* `below`: the part's folder below the data's, "" for that itself. */
 static strata_status list_part(opening *with, strata_part part, const char *below, const list *classes,
                                strata_error *err) {
@@ -189,6 +210,7 @@ static strata_status list_part(opening *with, strata_part part, const char *belo
                               classes->names[c]);
         ST_FAIL_IF(length < 0 || length >= PATH_MAX, err, STRATA_INVALID, "a path below %s is too long", with->folder);
         ST_TRY(list_folder(&files[c], with->scratch, path, false, err));
+        ST_TRY(add_unseen(&with->inner, with, path, true, err));
         all += files[c].count;
     }
     ST_FAIL_IF(all > UINT32_MAX, err, STRATA_UNSUPPORTED, "%s holds %zu files, too many", with->folder, all);
@@ -226,15 +248,35 @@ static strata_status unite(opening *with, const list parts[STRATA_PART_COUNT], s
     return STRATA_OK;
 }
 
+/* Which folder is which part. Without any, all of them are classes of train. */
+static strata_status find_parts(const char *below[STRATA_PART_COUNT], opening *with, strata_error *err) {
+    list folders;
+    bool has_parts = false;
+    ST_TRY(list_folder(&folders, with->scratch, with->folder, true, err));
+    for (size_t i = 0; i < folders.count; i++) {
+        strata_part part;
+        if (!find_part(&part, with->folder, folders.names[i])) {
+            ST_TRY(add_name(&with->others, with->scratch, folders.names[i], err));
+            continue;
+        }
+        if (below[part] != NULL) {
+            return st_fail_file(err, STRATA_INVALID, with->folder,
+                                "'%s' and '%s' are the same part: expected one of them", below[part], folders.names[i]);
+        }
+        below[part] = folders.names[i];
+        has_parts = true;
+    }
+    if (!has_parts) {
+        below[STRATA_TRAIN] = "";
+        with->others.count = 0;
+    }
+    return STRATA_OK;
+}
+
 static strata_status list_all(opening *with, strata_error *err) {
     const char *below[STRATA_PART_COUNT] = {NULL};
     list classes[STRATA_PART_COUNT] = {{0}};
-    bool has_parts = false;
-    for (size_t i = 0; i < ST_COUNT_OF(part_names); i++) {
-        below[part_names[i].part] = find_part(with->folder, &part_names[i]);
-        has_parts = has_parts || below[part_names[i].part] != NULL;
-    }
-    below[STRATA_TRAIN] = has_parts ? below[STRATA_TRAIN] : "";
+    ST_TRY(find_parts(below, with, err));
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         char path[PATH_MAX];
         if (below[p] != NULL) {
@@ -242,6 +284,7 @@ static strata_status list_all(opening *with, strata_error *err) {
             ST_FAIL_IF(!join(path, with->folder, below[p]), err, STRATA_INVALID, "the path of %s is too long",
                        with->folder);
             ST_TRY(list_folder(&classes[p], with->scratch, is_whole ? with->folder : path, true, err));
+            ST_TRY(add_unseen(&with->loose, with, is_whole ? with->folder : path, false, err));
         }
     }
     ST_TRY(unite(with, classes, err));
@@ -253,12 +296,42 @@ static strata_status list_all(opening *with, strata_error *err) {
     return STRATA_OK;
 }
 
+/* ---- what is not looked at ---- */
+
+static strata_status note(st_data_found *out, opening *with, const list *unseen, const char *one, const char *more,
+                          strata_error *err) {
+    char name[120], *text = NULL;
+    if (unseen->count == 0) {
+        return STRATA_OK;
+    }
+    st_text_printable(name, sizeof name, unseen->names[0], strlen(unseen->names[0]));
+    ST_TRY(st_arena_printf(&text, with->arena, err, "%zu %s left out%s %s", unseen->count,
+                           unseen->count == 1 ? one : more, unseen->count == 1 ? ":" : ", such as", name));
+    out->notes[out->note_count++] = text;
+    return STRATA_OK;
+}
+
+static strata_status take_notes(st_data_found *out, opening *with, strata_error *err) {
+    const char *beside = NULL;
+    char *text = NULL;
+    ST_TRY(st_list_beside(&beside, with->scratch, with->folder, err));
+    if (beside != NULL) {
+        ST_TRY(st_arena_printf(&text, with->arena, err,
+                               "the classes are those of the folders; the list is left out: %s", beside));
+        out->notes[out->note_count++] = text;
+    }
+    ST_TRY(note(out, with, &with->others, "folder beside the parts is", "folders beside the parts are", err));
+    ST_TRY(note(out, with, &with->inner, "folder inside of a class is", "folders inside of classes are", err));
+    return note(out, with, &with->loose, "picture outside of all classes is", "pictures outside of all classes are",
+                err);
+}
+
 /* ---- the kind ---- */
 
 static strata_status open_all(st_data_found *out, opening *with, strata_error *err) {
     size_t found = 0;
-    ST_TRY(st_list_beside(&out->beside, with->arena, with->folder, err));
     ST_TRY(list_all(with, err));
+    ST_TRY(take_notes(out, with, err));
     ST_TRY(st_files_open(out, with->arena, with->folder, with->parts, err));
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         found += out->parts[p].count;

@@ -70,7 +70,9 @@ strata_status st_weights_check_hash(const st_weights *weights, strata_error *err
     ST_TRY(weights->hashed != NULL ? hash_of_bytes(found, weights, err) : st_weights_hash(found, weights, err));
     if (strcmp(found, expected) != 0) {
         return st_fail_file(err, STRATA_FORMAT, weights->file.path,
-                            "it is damaged: its tensors hash to %.12s..., its metadata says %.12s...", found, expected);
+                            "it is damaged%s: its tensors hash to %.12s..., its metadata says %.12s...",
+                            weights->hashed != NULL ? ", or another program has changed its weights" : "", found,
+                            expected);
     }
     return STRATA_OK;
 }

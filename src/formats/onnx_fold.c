@@ -357,13 +357,36 @@ static strata_status fold_arithmetic(bool *did, st_onnx *o, const Onnx__NodeProt
     return give_ints(o, node, out, a->rank > b->rank ? a->rank : b->rank, count, err);
 }
 
+/* Sizes that an exporter wrote as real numbers, as PyTorch's do below version 9: towards zero, as Cast says. */
+static strata_status cast_to_whole(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in,
+                                   strata_error *err) {
+    static const double MOST = 9007199254740992.0; /* beyond it a double is no count */
+    enum { SIZES_MOST = 64 };
+    double reals[SIZES_MOST];
+    int64_t ints[SIZES_MOST];
+    const st_tensor *tensor = &in->tensor;
+    if (in->kind != ST_ONNX_CONSTANT || !st_stored_is_real(tensor->stored) || tensor->rank > 1 ||
+        tensor->count > SIZES_MOST) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_weights_read_doubles(o->out, tensor, 0, tensor->count, reals, err));
+    for (size_t i = 0; i < tensor->count; i++) {
+        if (!(reals[i] >= -MOST && reals[i] <= MOST)) {
+            return STRATA_OK;
+        }
+        ints[i] = (int64_t)reals[i];
+    }
+    *did = true;
+    return give_ints(o, node, ints, tensor->rank, tensor->count, err);
+}
+
 static strata_status fold_cast(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in,
                                strata_error *err) {
     int64_t to = st_onnx_int(node, "to", 0);
     bool is_whole = to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT && to != ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE &&
                     to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 && to != ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
     if (is_whole && in->ints == NULL) {
-        return STRATA_OK;
+        return cast_to_whole(did, o, node, in, err);
     }
     *did = true;
     return st_onnx_output(o, node, in, err);

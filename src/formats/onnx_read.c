@@ -1,6 +1,7 @@
 /* ONNX (https://onnx.ai, onnx.proto; the operators' own versions 7 to 17): a graph of operators over named values, and
  * its weights. This file opens it and walks; onnx_values.c has names, nodes and constants, onnx_fold.c what exporters
- * compute with sizes, onnx_layers.c the layers, onnx_sums.c sums and products, onnx_shapes.c what only changes shapes.
+ * compute with sizes, onnx_external.c values in other files; the operators are in onnx_layers.c, onnx_functions.c,
+ * onnx_sums.c, onnx_shapes.c (which only change shapes) and onnx_sample.c.
  *
  * Nothing that a file says is believed: lengths by protobuf.c, names and shapes here and there, the finished net by
  * st_foreign_finish, which builds it and compares each weight with it. */
@@ -366,6 +367,18 @@ static strata_status read_opset(st_onnx *o, const Onnx__ModelProto *model, strat
     return STRATA_OK;
 }
 
+/* All values in the form in which strata writes them; else another program has written the file anew, and a hash that
+ * it kept says nothing of these bytes. */
+static bool is_as_written(const Onnx__GraphProto *graph) {
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const Onnx__TensorProto *tensor = graph->initializer[i];
+        if (tensor->n_external_data > 0 || tensor->n_float_data + tensor->n_int64_data + tensor->n_int32_data > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* metadata_props of strata's own export come along; the net is always the graph's. */
 static strata_status add_metadata(st_weights *out, const Onnx__ModelProto *model, strata_error *err) {
     st_pair *pairs = NULL;
@@ -377,7 +390,8 @@ static strata_status add_metadata(st_weights *out, const Onnx__ModelProto *model
     for (size_t i = 0; i < model->n_metadata_props; i++) {
         const char *key = model->metadata_props[i]->key, *value = model->metadata_props[i]->value;
         char *copies[2] = {NULL, NULL};
-        if (key == NULL || value == NULL || strncmp(key, "strata.", 7) != 0 || strcmp(key, ST_PAIR_NET) == 0) {
+        if (key == NULL || value == NULL || strncmp(key, "strata.", 7) != 0 || strcmp(key, ST_PAIR_NET) == 0 ||
+            (strcmp(key, ST_PAIR_HASH) == 0 && !is_as_written(model->graph))) {
             continue;
         }
         ST_TRY(st_arena_text(&copies[0], out->arena, key, strlen(key), err));
@@ -393,6 +407,9 @@ static strata_status add_metadata(st_weights *out, const Onnx__ModelProto *model
 static strata_status list_hashed(st_weights *out, const Onnx__GraphProto *graph, strata_error *err) {
     enum { RAW = 9 };
     st_tensor *list = NULL;
+    if (st_weights_metadata(out, ST_PAIR_HASH) == NULL) {
+        return STRATA_OK;
+    }
     ST_TRY(st_arena_alloc(&list, out->arena, graph->n_initializer, sizeof *list, err));
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Onnx__TensorProto *from = graph->initializer[i];
@@ -424,10 +441,9 @@ static strata_status read_model(st_weights *out, st_arena *arena, strata_error *
     ST_TRY(read_opset(&o, model, err));
     ST_TRY(take_keys(&o, model, err));
     const char *name = model->producer_name != NULL ? model->producer_name : "";
-    const char *version = model->producer_version != NULL ? model->producer_version : "";
     st_text_printable(producer, sizeof producer, name, strlen(name));
-    snprintf(comment, sizeof comment, "%s%s%.64s, from ONNX with operators of version %" PRId64 ".",
-             producer[0] != '\0' ? "Made by " : "Made", producer, version[0] != '\0' ? "" : "", o.opset);
+    snprintf(comment, sizeof comment, "%s%.64s, from ONNX with operators of version %" PRId64 ".",
+             producer[0] != '\0' ? "Made by " : "Made", producer, o.opset);
     const char *title = model->graph->name != NULL ? model->graph->name : "";
     ST_TRY(st_net_writer_create(&o.foreign.writer, out->arena, title, comment, err));
     st_text_add(&o.note, "%s", comment);

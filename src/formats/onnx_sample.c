@@ -84,14 +84,14 @@ static strata_status read_slice(st_onnx *o, const Onnx__NodeProto *node, strata_
         return st_onnx_fail(o, err, "it has no input");
     }
     if (in->kind != ST_ONNX_VALUE || in->rank != 4 || in->is_joined || in->is_last || !is_sampling(&s, in, stride)) {
-        return st_onnx_lack(o, node, "Slice other than every so many-th row and column");
+        return st_onnx_lack(o, node, "Slice other than of every so many-th row");
     }
     if (stride[0] == 1 && stride[1] == 1) {
         return st_onnx_output(o, node, in, err);
     }
     ST_TRY(st_onnx_settle(o, in, false, &can, err));
     if (!can) {
-        return st_onnx_lack(o, node, "Slice behind a Pad");
+        return st_onnx_lack(o, node, "Slice behind a LogSoftmax");
     }
     st_dims d = in->dims;
     snprintf(layer, sizeof layer, "subsample %" PRId64 " stride=%" PRId64 "x%" PRId64, d.c, stride[0], stride[1]);

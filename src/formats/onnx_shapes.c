@@ -184,66 +184,6 @@ static strata_status read_transpose(st_onnx *o, const Onnx__NodeProto *node, str
     return st_onnx_output(o, node, &out, err);
 }
 
-/* ---- every so many-th row and column ---- */
-
-/* Numbers of Slice: an attribute until version 9, then an input. */
-static strata_status slice_list(const int64_t **out, size_t *count, st_onnx *o, const Onnx__NodeProto *node,
-                                const char *name, size_t index, strata_error *err) {
-    const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, name);
-    st_onnx_value *value = NULL;
-    ST_TRY(st_onnx_input(&value, o, node, index, err));
-    *out = value != NULL ? value->ints : attribute != NULL ? attribute->ints : NULL;
-    *count = value != NULL ? value->tensor.count : attribute != NULL ? attribute->n_ints : 0;
-    return STRATA_OK;
-}
-
-static strata_status read_slice(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
-    static const char *const names[4] = {"starts", "ends", "axes", "steps"};
-    enum { STARTS, ENDS, AXES, STEPS, LARGEST_STEP = 64 };
-    const int64_t *lists[4] = {NULL};
-    size_t counts[4] = {0};
-    int64_t steps[2] = {1, 1};
-    st_onnx_value *in = NULL;
-    char layer[96];
-    bool can = true;
-    ST_TRY(take_value(&in, o, node, err));
-    for (size_t i = 0; in != NULL && i < ST_COUNT_OF(lists); i++) {
-        ST_TRY(slice_list(&lists[i], &counts[i], o, node, names[i], i + 1, err));
-        can = can && lists[i] != NULL && counts[i] == counts[0];
-    }
-    for (size_t i = 0; in != NULL && can && i < counts[0]; i++) {
-        int64_t axis = lists[AXES][i] < 0 ? lists[AXES][i] + in->rank : lists[AXES][i];
-        can = in->rank == 4 && !in->is_last && !in->is_joined && (axis == 2 || axis == 3) && lists[STARTS][i] == 0 &&
-              lists[ENDS][i] >= in->shape[axis] && lists[STEPS][i] >= 1 && lists[STEPS][i] <= LARGEST_STEP;
-        steps[can ? axis - 2 : 0] = lists[STEPS][i];
-    }
-    if (in == NULL || !can) {
-        return in != NULL ? st_onnx_lack(o, node, "Slice other than of every so many-th row") : STRATA_OK;
-    }
-    ST_TRY(st_onnx_settle(o, in, false, &can, err));
-    st_onnx_value out = *in;
-    out.is_share = false;
-    out.dims.h = out.shape[2] = (in->dims.h - 1) / steps[0] + 1;
-    out.dims.w = out.shape[3] = (in->dims.w - 1) / steps[1] + 1;
-    snprintf(layer, sizeof layer, "subsample %" PRId64 " stride=%" PRId64 "x%" PRId64, in->dims.c, steps[0], steps[1]);
-    ST_TRY(st_onnx_step(&out, o, layer, NULL, &in, 1, err));
-    return st_onnx_output(o, node, &out, err);
-}
-
-/* Channels of zeros, as many before as behind: a shortcut without weights. */
-static strata_status pad_channels(st_onnx *o, const Onnx__NodeProto *node, st_onnx_value *in, int64_t added,
-                                  strata_error *err) {
-    char layer[96];
-    bool can = true;
-    ST_TRY(st_onnx_settle(o, in, false, &can, err));
-    st_onnx_value out = *in;
-    out.is_share = false;
-    out.dims.c = out.shape[1] = in->dims.c + added;
-    snprintf(layer, sizeof layer, "subsample %" PRId64, out.dims.c);
-    ST_TRY(st_onnx_step(&out, o, layer, NULL, &in, 1, err));
-    return st_onnx_output(o, node, &out, err);
-}
-
 /* ---- zeros around ---- */
 
 static strata_status pad_ints(const int64_t **pads, size_t *count, st_onnx *o, const Onnx__NodeProto *node,
@@ -295,19 +235,13 @@ static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_er
         return STRATA_OK;
     }
     int rows = in->is_last ? 1 : 2, columns = rows + 1, channels = in->is_last ? 3 : 1;
-    bool is_of_channels = is_known && in->rank == 4 && !in->is_last && !in->is_joined &&
-                          pads[1] == (pads[1] + pads[5]) / 2 && pads[0] + pads[2] + pads[3] == 0 &&
-                          pads[4] + pads[6] + pads[7] == 0;
-    if (is_of_channels) {
-        return pad_channels(o, node, in, pads[1] + pads[5], err);
-    }
     if (!is_known || in->rank != 4 || in->is_joined || pads[0] != 0 || pads[4] != 0 || pads[channels] != 0 ||
         pads[channels + 4] != 0) {
         return st_onnx_lack(o, node, "Pad other than with zeros around a picture");
     }
     ST_TRY(st_onnx_settle(o, in, false, &can, err));
     if (!can) {
-        return st_onnx_lack(o, node, "Pad behind a Pad");
+        return st_onnx_lack(o, node, "Pad behind a LogSoftmax");
     }
     st_onnx_value out = *in;
     const int64_t all[4] = {pads[rows], pads[columns], pads[rows + 4], pads[columns + 4]};
@@ -320,9 +254,8 @@ static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_er
     return st_onnx_output(o, node, &out, err);
 }
 
-const st_onnx_operator st_onnx_shapes[] = {{"Identity", read_same},       {"Cast", read_cast},
-                                           {"Flatten", read_flatten},     {"Reshape", read_reshape},
-                                           {"Squeeze", read_squeeze},     {"Unsqueeze", read_squeeze},
-                                           {"Transpose", read_transpose}, {"Pad", read_pad},
-                                           {"Slice", read_slice},         {NULL, NULL}};
+const st_onnx_operator st_onnx_shapes[] = {
+    {"Identity", read_same},       {"Cast", read_cast},       {"Flatten", read_flatten},
+    {"Reshape", read_reshape},     {"Squeeze", read_squeeze}, {"Unsqueeze", read_squeeze},
+    {"Transpose", read_transpose}, {"Pad", read_pad},         {NULL, NULL}};
 #endif

@@ -13,14 +13,17 @@ enum {
     ST_BUILD_CALL_LIMIT = ST_LANG_DEPTH_LIMIT,
     ST_BUILD_DEPTH_LIMIT = 256,  /* blocks, groups and branches inside each other, after expansion */
     ST_BUILD_VALUE_LIMIT = 1000, /* operators and knobs inside each other */
-    /* What a text may unroll to: this many layers, and one more for each few bytes of it, which is less than a layer
-     * takes that is written out. So a short text costs little, and a long one what it says. */
+    /* What a text may unroll to: so many layers, and one more for each few bytes of the file with the network (not of
+     * what it includes), which is less than a layer takes that is written out. So a short text costs little. */
     ST_BUILD_LAYERS = 10000,
     ST_BUILD_LAYER_BYTES = 4,
-    ST_BUILD_WORK = 50,       /* units of work for each of these layers: a step or a value that is looked at is one */
-    ST_BUILD_CALL_WORK = 10,  /* a call of a block, */
-    ST_BUILD_WORD_BYTES = 32, /* this much of what it keeps of the names around it, */
-    ST_BUILD_PATHS = 8        /* so many paths compared with one that is frozen */
+    /* Units of work for each of these layers. A step or a value that is looked at is one unit. */
+    ST_BUILD_WORK = 50,
+    /* Units that a call of a block takes, and bytes of the names around it that take one more. */
+    ST_BUILD_CALL_WORK = 10,
+    ST_BUILD_WORD_BYTES = 32,
+    /* Paths compared with one that is frozen that take one unit. */
+    ST_BUILD_PATHS = 8
 };
 
 /* ---- values ---- */

@@ -11,8 +11,8 @@ static void set_limits(st_build *b) {
     const st_source *source = b->tree->network == NULL ? b->tree->source : b->tree->network_place.source;
     size_t layers = ST_BUILD_LAYERS + source->length / ST_BUILD_LAYER_BYTES;
     b->text_bytes = source->length;
-    b->work_limit = (int64_t)layers * ST_BUILD_WORK;
     b->layer_limit = layers < ST_LANG_LAYER_LIMIT ? (int)layers : ST_LANG_LAYER_LIMIT;
+    b->work_limit = (int64_t)b->layer_limit * ST_BUILD_WORK;
 }
 
 static strata_status check_network(const st_build *b) {

@@ -5,8 +5,8 @@
  *   strata.classes                    JSON list of names in the order of the outputs
  *   strata.preparation                JSON: size of the pictures, mean and deviation of each channel
  *   strata.sha256                     of all tensors' bytes in the order of the file: damage is found when it is read
- *   strata.selftest                   what the model says of a few pictures; see self_test.c; not where it can be
- * resumed strata.place, strata.recipe       where the run stands, and of which run: only where it can be resumed
+ *   strata.selftest                   what the model says of a few pictures (self_test.c), where no run goes on
+ *   strata.place, strata.recipe       where the run stands, and of which run: only where it can be resumed
  *
  * Tensors: weights and statistics under their paths in published order; for a resume also what the optimizer keeps, as
  * "optimizer.momentum.c1.weight". Where a run averages its weights, the paths hold the averages, and what the optimizer

@@ -170,6 +170,12 @@ static strata_status load(load_state *state, st_place_in_run *place, const st_re
         state->stores = visit == 1;
         ST_TRY(visit_tensors(state, err));
     }
+    const char *broken = st_model_first_not_finite(state->model->core, false);
+    if (broken != NULL) {
+        return st_fail_file(
+            err, STRATA_FORMAT, state->weights->file.path,
+            "tensor '%s' holds numbers that are not finite (NaN or infinite): these weights cannot work", broken);
+    }
     if (place != NULL) {
         *place = found;
     }

@@ -107,7 +107,7 @@ static strata_status build(st_tuning *tuning, strata_error *err) {
     return st_tuning_enter(tuning, 0, err);
 }
 
-static const uint64_t STANDARD_MEMORY = (uint64_t)2 << 30, STANDARD_FOLDER = (uint64_t)8 << 30;
+static const uint64_t STANDARD_FOLDER = (uint64_t)8 << 30;
 
 strata_status st_tuning_create(st_tuning **out, strata_model *model, const strata_dataset *data,
                                const st_recipe *recipe, const st_augmentation *augmentation,
@@ -132,7 +132,7 @@ strata_status st_tuning_create(st_tuning **out, strata_model *model, const strat
                                    .augmentation = *augmentation,
                                    .variants = recipe->variants,
                                    .folder = options->features,
-                                   .memory_bytes = memory > 0 ? memory : STANDARD_MEMORY,
+                                   .memory_bytes = memory > 0 ? memory : ST_FEATURES_MEMORY,
                                    .folder_bytes = folder > 0 ? folder : STANDARD_FOLDER},
                           .phase = PHASE_NONE};
     if (options->features != NULL) {

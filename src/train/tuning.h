@@ -85,6 +85,8 @@ uint64_t st_table_bytes(const st_table_file *file);
 /* ---- tuning: a run's part that learns --------------------------------------------------------------------------- */
 
 typedef struct st_tuning st_tuning;
+/* Bytes of features that are kept in memory where the options do not say. */
+#define ST_FEATURES_MEMORY ((uint64_t)2 << 30)
 /* The model is built for inference; `recipe` and `augmentation` (of training pictures, whatever the epoch) say how it
  * learns and are lent. */
 strata_status st_tuning_create(st_tuning **out, strata_model *model, const strata_dataset *data,
@@ -107,7 +109,8 @@ strata_status st_tuning_feed(st_feed *out, st_tuning *tuning, const st_batch *ba
 /* Accuracy on val, from its features where they are kept. */
 strata_status st_tuning_evaluate(strata_metrics *out, st_tuning *tuning, strata_error *err);
 const st_regime *st_tuning_regime(const st_tuning *tuning);
-/* Of the phase of this epoch, before the first step, on the first pictures, for a second or two; nothing moves. */
+/* Of the phase of this epoch (from 0), before the first step, on the first pictures, for a second or two; nothing
+ * moves. */
 strata_status st_tuning_measure(strata_cost *out, st_tuning *tuning, int64_t epoch, strata_error *err);
 
 #endif

@@ -37,3 +37,7 @@ strata eval nan.safetensors --data photos
 echo "exit $?"
 strata predict nan.safetensors photos/train/ant/1.pgm
 echo "exit $?"
+strata finetune tiny.net --weights nan.safetensors --data photos --val none --epochs 1 --out tuned
+echo "exit $?"
+strata convert nan.safetensors nan.onnx
+echo "exit $?"

@@ -22,3 +22,11 @@ grep -o '"probability": [0-9.]*' once.json | grep -cF "$(grep -o '"probability":
 mkdir empty
 strata predict run empty
 echo "exit $?"
+# Names are never cut where programs read them, and bytes that a terminal would obey do not reach it.
+long='a name of a folder that is longer than sixty bytes and ends in the number'
+mkdir "$long"
+cp photos/3.pgm "$long/1.pgm"
+cp photos/3.pgm "$long/2.pgm"
+cp photos/3.pgm "$(printf 'esc\233[2Jnel\302\233[1mrlo\342\200\256.pgm')"
+strata predict run "$long" esc* --quiet
+strata predict run esc* --top 1 --quiet | LC_ALL=C tr -d '\001-\177\n' | wc -c | tr -d ' '
