@@ -307,10 +307,10 @@ const command command_predict = {
     .name = "predict",
     .summary = "the likeliest classes of a picture",
     .usage = "predict RUN PICTURE...\npredict CHECKPOINT FOLDER\npredict NET --weights FILE PICTURE...",
-    .about = "Shows the likeliest classes of pictures, but for those below 0.5%: JPEG, PNG, WebP and portable\n"
-             "anymap files (`strata --version` says what this build reads), folders of\n"
-             "them, or one of a data set: FILE:K of an IDX or HDF5 file, NAME:K of a known\n"
-             "one's test.",
+    .about = "Shows the likeliest classes of pictures, but for those below 0.5%. Pictures are\n"
+             "JPEG, PNG, WebP and portable anymap files (`strata --version` says what this\n"
+             "build reads), folders of them, or one of a data set: FILE:K of an IDX or HDF5\n"
+             "file, NAME:K of a known one's test.",
     .examples = "predict runs/lenet5-1 fashion-mnist:0 | a test picture\n"
                 "predict runs/lenet5-1 shirt.jpg photos | files and folders\n"
                 "predict runs/lenet5-1 fashion-mnist:7 --top 1 --json | for a program",
