@@ -164,8 +164,14 @@ static void print_fit(const strata_fit *fit, const arguments *a) {
         printf("fits %s: %s of %s\n", net, count_text((int64_t)wanted).s, count_text((int64_t)wanted).s);
         return;
     }
-    printf("does not fit %s: %s of %s tensors\n", net, count_text((int64_t)fit->counts[STRATA_FIT_SAME]).s,
-           count_text((int64_t)wanted).s);
+    printf("does not fit %s: ", net);
+    if (fit->counts[STRATA_FIT_SAME] == wanted) {
+        printf("all %s tensors are there, and %s that it does not know\n", count_text((int64_t)wanted).s,
+               count_text((int64_t)fit->counts[STRATA_FIT_EXTRA]).s);
+    } else {
+        printf("%s of %s tensors\n", count_text((int64_t)fit->counts[STRATA_FIT_SAME]).s,
+               count_text((int64_t)wanted).s);
+    }
     if (a->common.quiet) {
         return;
     }

@@ -56,12 +56,9 @@ static void test_picture_refuses_damage(void **state) {
                     "byte 10: found the end of the file, expected a value of at most 9");
     picture_refused("P2 2 1 9 5 x", 12, STRATA_FORMAT, "byte 11: found no number, expected a value of at most 9");
     picture_refused("P5 1 1 15 \020", 11, STRATA_FORMAT, "byte 10: found the value 16, expected at most 15");
-    picture_refused("P5", 2, STRATA_UNSUPPORTED,
-                    "no picture: expected JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6), or an IDX file with the number "
-                    "of a picture");
+    picture_refused("P5", 2, STRATA_UNSUPPORTED, "no picture: expected JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6)");
     picture_refused("Once upon a time", 16, STRATA_UNSUPPORTED,
-                    "no picture: expected JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6), or an IDX file with the number "
-                    "of a picture");
+                    "no picture: expected JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6)");
     picture_refused("GIF89a", 6, STRATA_UNSUPPORTED,
                     "a GIF picture, expected JPEG, PNG, WebP, PGM or PPM (P2, P3, P5, P6)");
     picture_refused("P4 8 8 x", 8, STRATA_UNSUPPORTED,

@@ -89,8 +89,7 @@ bool st_picture_is(const unsigned char *bytes, size_t length) {
 static strata_status refuse(const unsigned char *bytes, size_t length, const char *path, strata_error *err) {
     const struct other *other = find_other(bytes, length);
     if (other == NULL) {
-        return st_fail_file(err, STRATA_UNSUPPORTED, path,
-                            "no picture: expected " EXPECTED ", or an IDX file with the number of a picture");
+        return st_fail_file(err, STRATA_UNSUPPORTED, path, "no picture: expected " EXPECTED);
     }
     st_fail_file(err, STRATA_UNSUPPORTED, path, "a %s picture, expected " EXPECTED, other->name);
     st_error_hint(err, "convert it, for example with ImageMagick: convert %s picture.png", path);
