@@ -1,17 +1,17 @@
 /* program: what the commands of `strata` share. The program is the library's first client: it sees strata.h and libc,
  * nothing else. Only this folder prints, knows colours and exits.
  *
- * text.c      growing texts, numbers as a person reads them, nearest word
- * terminal.c  tables, facts, the live line, errors
- * options.c   one parser of command lines, by descriptors; help from the same descriptors
- * json.c run.c          a small writer, the run folder
- * svg.c svg_runs.c svg_rates.c svg_confusion.c    a run's curve, the curves of several runs, the search for a learning
- *             rate, a confusion matrix
- * drawing*.c  a network as a picture; drawing.h says which file does what
- * memory.c subject.c names.c    what fits, the model that is asked, names for its classes
- * training_begin.c training.c find_rate.c adapt.c forecast.c    a run up to its first step, its course, the search for
- * a learning rate; of fine-tuning: its weights, what it will cost evaluation*.c doctor*.c augment_sheet.c    what eval
- * and data have to say cmd_*.c     one command each; strata.c has the table of them */
+ * - text.c: growing texts, numbers as a person reads them, nearest word
+ * - terminal.c: tables, facts, the live line, errors
+ * - options.c: one parser of command lines, by descriptors; help from the same descriptors
+ * - json.c, run.c: a small writer, the run folder
+ * - svg*.c: a run's curve, the curves of several runs, the search for a learning rate, a confusion matrix
+ * - drawing*.c: a network as a picture; drawing.h says which file does what
+ * - memory.c, subject.c, names.c: what fits, the model that is asked, names for its classes
+ * - training_begin.c, training.c, find_rate.c: a run up to its first step, its course, the search for a learning rate
+ * - adapt.c, forecast.c: of fine-tuning, the weights that it begins with and what it will cost
+ * - description*.c, evaluation*.c, doctor*.c, augment_sheet.c: what describe, eval and data have to say
+ * - cmd_*.c: one command each; strata.c has the table of them */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
