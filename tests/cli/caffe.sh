@@ -4,7 +4,7 @@ strata --version | grep -q protobuf || { echo 'built without protobuf-c'; exit 7
 cp "$golden"/googlenet.caffemodel "$golden"/alexnet.caffemodel .
 strata weights googlenet.caffemodel
 echo "exit $?"
-strata describe googlenet.caffemodel
+strata describe --threads 1 googlenet.caffemodel
 echo "exit $?"
 head -c 9000 googlenet.caffemodel > cut.caffemodel
 strata weights cut.caffemodel

@@ -3,7 +3,7 @@ golden=$SOURCE/tests/golden/darknet
 cp "$golden"/dense.cfg "$golden"/dense.weights .
 strata weights dense.weights
 echo "exit $?"
-strata describe dense.cfg
+strata describe --threads 1 dense.cfg
 echo "exit $?"
 mv dense.cfg other.cfg
 strata weights dense.weights
