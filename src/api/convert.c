@@ -176,11 +176,11 @@ static strata_status take_tensors(convert *c, strata_error *err) {
 /* A file with counters of training has none, for it covers numbers that are real; ONNX makes its own. */
 static strata_status hash_of(char **out, convert *c, strata_error *err) {
     char hash[65];
-    bool is_real = c->format != st_format_by_ending("x.onnx");
+    bool is_covered = c->format != st_format_by_ending("x.onnx");
     for (size_t i = 0; i < c->view.tensor_count; i++) {
-        is_real = is_real && st_stored_is_real(c->view.tensors[i].stored);
+        is_covered = is_covered && st_stored_is_real(c->view.tensors[i].stored);
     }
-    if (!is_real) {
+    if (!is_covered) {
         return STRATA_OK;
     }
     ST_TRY(st_weights_hash(hash, &c->view, err));

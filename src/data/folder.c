@@ -57,11 +57,17 @@ static bool join(char out[PATH_MAX], const char *folder, const char *name) {
     return length > 0 && length < PATH_MAX;
 }
 
-/* What lies in a folder, sorted by bytes: folders or files. Links are followed; names with a dot in front are not
+static void sort_names(list *of) {
+    if (of->count > 1) {
+        qsort(of->names, of->count, sizeof *of->names, compare_names);
+    }
+}
+
+/* What lies in a folder, folders and files, each sorted by bytes. Links are followed; names with a dot in front are not
  * looked at, nor what macOS adds to archives. */
-static strata_status list_folder(list *out, st_arena *arena, const char *folder, bool folders, strata_error *err) {
+static strata_status list_folder(list *folders, list *files, st_arena *arena, const char *folder, strata_error *err) {
     DIR *open = opendir(folder);
-    *out = (list){0};
+    *folders = *files = (list){0};
     if (open == NULL) {
         return st_fail_file(err, STRATA_IO, folder, "cannot be listed: %s", strerror(errno));
     }
@@ -76,14 +82,11 @@ static strata_status list_folder(list *out, st_arena *arena, const char *folder,
         if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
             is_folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
         }
-        if (is_folder == folders) {
-            status = add_name(out, arena, entry->d_name, err);
-        }
+        status = add_name(is_folder ? folders : files, arena, entry->d_name, err);
     }
     closedir(open);
-    if (status == STRATA_OK && out->count > 1) {
-        qsort(out->names, out->count, sizeof *out->names, compare_names);
-    }
+    sort_names(folders);
+    sort_names(files);
     return status;
 }
 
@@ -183,25 +186,17 @@ static strata_status find_label(int32_t *out, const opening *with, const char *n
     return STRATA_OK;
 }
 
-/* Folders, or files that are called pictures, where they are not looked at. */
-static strata_status add_unseen(list *to, opening *with, const char *folder, bool folders, strata_error *err) {
-    list found;
-    ST_TRY(list_folder(&found, with->scratch, folder, folders, err));
-    for (size_t i = 0; i < found.count; i++) {
-        char path[PATH_MAX];
-        size_t above = strlen(with->folder) + 1;
-        if ((folders || st_data_is_called_picture(found.names[i])) && join(path, folder, found.names[i])) {
-            ST_TRY(add_name(to, with->scratch, strlen(path) > above ? path + above : path, err));
-        }
-    }
-    return STRATA_OK;
+/* What was found in a folder and is not looked at. */
+static strata_status add_unseen(list *to, opening *with, const char *folder, const char *name, strata_error *err) {
+    char path[PATH_MAX];
+    return join(path, folder, name) ? add_name(to, with->scratch, path + strlen(with->folder) + 1, err) : STRATA_OK;
 }
 
 /* `below`: the part's folder below the data's, "" for that itself. */
 static strata_status list_part(opening *with, strata_part part, const char *below, const list *classes,
                                strata_error *err) {
     st_listing *of = &with->parts[part];
-    list *files = NULL;
+    list *files = NULL, inner;
     size_t all = 0;
     ST_TRY(st_arena_alloc(&files, with->scratch, classes->count, sizeof *files, err));
     for (size_t c = 0; c < classes->count; c++) {
@@ -209,8 +204,10 @@ static strata_status list_part(opening *with, strata_part part, const char *belo
         int length = snprintf(path, sizeof path, "%s/%s%s%s", with->folder, below, below[0] != '\0' ? "/" : "",
                               classes->names[c]);
         ST_FAIL_IF(length < 0 || length >= PATH_MAX, err, STRATA_INVALID, "a path below %s is too long", with->folder);
-        ST_TRY(list_folder(&files[c], with->scratch, path, false, err));
-        ST_TRY(add_unseen(&with->inner, with, path, true, err));
+        ST_TRY(list_folder(&inner, &files[c], with->scratch, path, err));
+        for (size_t i = 0; i < inner.count; i++) {
+            ST_TRY(add_unseen(&with->inner, with, path, inner.names[i], err));
+        }
         all += files[c].count;
     }
     ST_FAIL_IF(all > UINT32_MAX, err, STRATA_UNSUPPORTED, "%s holds %zu files, too many", with->folder, all);
@@ -250,9 +247,9 @@ static strata_status unite(opening *with, const list parts[STRATA_PART_COUNT], s
 
 /* Which folder is which part. Without any, all of them are classes of train. */
 static strata_status find_parts(const char *below[STRATA_PART_COUNT], opening *with, strata_error *err) {
-    list folders;
+    list folders, files;
     bool has_parts = false;
-    ST_TRY(list_folder(&folders, with->scratch, with->folder, true, err));
+    ST_TRY(list_folder(&folders, &files, with->scratch, with->folder, err));
     for (size_t i = 0; i < folders.count; i++) {
         strata_part part;
         if (!find_part(&part, with->folder, folders.names[i])) {
@@ -275,7 +272,7 @@ static strata_status find_parts(const char *below[STRATA_PART_COUNT], opening *w
 
 static strata_status list_all(opening *with, strata_error *err) {
     const char *below[STRATA_PART_COUNT] = {NULL};
-    list classes[STRATA_PART_COUNT] = {{0}};
+    list classes[STRATA_PART_COUNT] = {{0}}, files;
     ST_TRY(find_parts(below, with, err));
     for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
         char path[PATH_MAX];
@@ -283,8 +280,13 @@ static strata_status list_all(opening *with, strata_error *err) {
             bool is_whole = below[p][0] == '\0';
             ST_FAIL_IF(!join(path, with->folder, below[p]), err, STRATA_INVALID, "the path of %s is too long",
                        with->folder);
-            ST_TRY(list_folder(&classes[p], with->scratch, is_whole ? with->folder : path, true, err));
-            ST_TRY(add_unseen(&with->loose, with, is_whole ? with->folder : path, false, err));
+            const char *folder = is_whole ? with->folder : path;
+            ST_TRY(list_folder(&classes[p], &files, with->scratch, folder, err));
+            for (size_t i = 0; i < files.count; i++) {
+                if (st_data_is_called_picture(files.names[i])) {
+                    ST_TRY(add_unseen(&with->loose, with, folder, files.names[i], err));
+                }
+            }
         }
     }
     ST_TRY(unite(with, classes, err));

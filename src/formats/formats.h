@@ -155,6 +155,8 @@ strata_status st_weights_read_bytes(const st_weights *weights, const st_tensor *
                                     void *out, strata_error *err);
 void st_weights_close(st_weights *weights); /* twice does no harm */
 
+/* Values as such a hash takes them. */
+void st_weights_hash_values(st_sha256 *sha, const st_real *values, size_t count);
 /* The hash of all tensors, whose types must be real: of their values as F32, little-endian, in the order of the file.
  */
 strata_status st_weights_hash(char out[65], const st_weights *weights, strata_error *err);

@@ -5,22 +5,27 @@
 
 enum { PIECE = 8192 };
 
-static strata_status add_reals(st_sha256 *sha, const st_weights *weights, const st_tensor *tensor, strata_error *err) {
+void st_weights_hash_values(st_sha256 *sha, const st_real *values, size_t count) {
+    unsigned char bytes[4 * PIECE];
+    for (size_t done = 0, now; done < count; done += now) {
+        now = count - done < PIECE ? count - done : PIECE;
+        st_weights_encode(bytes, values + done, now);
+        st_sha256_add(sha, bytes, 4 * now);
+    }
+}
+
+/* Values of another type, as F32. */
+static strata_status add_widened(st_sha256 *sha, const st_weights *weights, const st_tensor *tensor,
+                                 strata_error *err) {
     double wide[PIECE];
     st_real values[PIECE];
-    unsigned char bytes[4 * PIECE];
     for (size_t done = 0, now; done < tensor->count; done += now) {
         now = tensor->count - done < PIECE ? tensor->count - done : PIECE;
-        if (tensor->stored == ST_STORED_F32) {
-            ST_TRY(st_weights_read_bytes(weights, tensor, done, now, bytes, err));
-        } else {
-            ST_TRY(st_weights_read_doubles(weights, tensor, done, now, wide, err));
-            for (size_t k = 0; k < now; k++) {
-                values[k] = (st_real)wide[k];
-            }
-            st_weights_encode(bytes, values, now);
+        ST_TRY(st_weights_read_doubles(weights, tensor, done, now, wide, err));
+        for (size_t k = 0; k < now; k++) {
+            values[k] = (st_real)wide[k];
         }
-        st_sha256_add(sha, bytes, 4 * now);
+        st_weights_hash_values(sha, values, now);
     }
     return STRATA_OK;
 }
@@ -45,7 +50,8 @@ strata_status st_weights_hash(char out[65], const st_weights *weights, strata_er
                                 "tensor '%s' holds %s, and its hash covers real numbers only", tensor->name,
                                 st_stored_name(tensor->stored));
         }
-        ST_TRY(add_reals(&sha, weights, tensor, err));
+        ST_TRY(tensor->stored == ST_STORED_F32 ? add_bytes(&sha, weights, tensor, err)
+                                               : add_widened(&sha, weights, tensor, err));
     }
     st_sha256_end(&sha, out);
     return STRATA_OK;

@@ -30,19 +30,9 @@ const char *st_checkpoint_slot(st_optimizer optimizer, int which) {
 
 /* ---- hashes ----------------------------------------------------------------------------------------------------- */
 
-void st_checkpoint_hash_values(st_sha256 *sha, const st_real *values, size_t count) {
-    unsigned char bytes[4 * 1024];
-    for (size_t done = 0; done < count;) {
-        size_t piece = count - done < 1024 ? count - done : 1024;
-        st_weights_encode(bytes, values + done, piece);
-        st_sha256_add(sha, bytes, 4 * piece);
-        done += piece;
-    }
-}
-
 static void hash_tensor(st_sha256 *sha, const st_model *model, size_t index, int which) {
     st_model_get(model, index, which, model->scratch);
-    st_checkpoint_hash_values(sha, model->scratch, model->parameters[index].published_count);
+    st_weights_hash_values(sha, model->scratch, model->parameters[index].published_count);
 }
 
 void st_checkpoint_hash(const strata_model *model, char out[65]) {

@@ -17,7 +17,6 @@ typedef struct st_checkpoint_tensor {
 } st_checkpoint_tensor;
 strata_status st_checkpoint_list(st_checkpoint_tensor **out, size_t *count, st_arena *arena, const strata_model *model,
                                  bool for_resume, strata_error *err);
-void st_checkpoint_hash_values(st_sha256 *sha, const st_real *values, size_t count);
 
 /* The texts of the metadata; all with the same arguments, so that a resume can compare them one by one. */
 void st_checkpoint_add_net(st_text *text, const strata_model *model, const st_recipe *recipe);

@@ -64,7 +64,7 @@ static void hash_weights(const st_features *features, char out[65]) {
     for (size_t i = 0; i < core->parameter_count; i++) {
         if (core->parameters[i].node - core->graph->nodes <= features->options.cut) {
             st_model_get(core, i, -1, core->scratch);
-            st_checkpoint_hash_values(&sha, core->scratch, core->parameters[i].published_count);
+            st_weights_hash_values(&sha, core->scratch, core->parameters[i].published_count);
         }
     }
     st_sha256_end(&sha, out);
