@@ -137,13 +137,31 @@ def show(row):
           + ("" if row["passed"] else f"FAILED, worst {row.get('worst_agreed', row['worst'])}"), flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def make_parser(about, nets):
+    """What this comparison is asked with, and parity_published.py's."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument("strata", help="the program")
-    parser.add_argument("--nets", default=",".join(NETS))
-    parser.add_argument("--batch", type=int, help="images (2 to 4, by net)")
+    parser.add_argument("--nets", default=",".join(nets))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", help="append a line for each row to this file")
+    return parser
+
+
+def record(row, path):
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def verdict(failed):
+    """Says it; the exit status."""
+    print("parity holds" if failed == 0 else f"{failed} of these do not agree")
+    return 1 if failed else 0
+
+
+def main():
+    parser = make_parser(__doc__, NETS)
+    parser.add_argument("--batch", type=int, help="images (2 to 4, by net)")
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print(f"against PyTorch {torch.__version__}, relative error of the worst tensor: logits at most {LOGITS:g}, "
@@ -157,11 +175,8 @@ def main():
                 row = compare(case, mode)
                 show(row)
                 failed += not row["passed"]
-                if arguments.json:
-                    with open(arguments.json, "a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
-    print("parity holds" if failed == 0 else f"{failed} of these do not agree")
-    return 1 if failed else 0
+                record(row, arguments.json)
+    return verdict(failed)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ inside of the convolutions; `plain` with every node of the model, no constants f
 mapped by their order where it cannot keep the names.
 
 The error is the norm of the difference over the norm of PyTorch's numbers."""
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -25,7 +23,7 @@ import torch  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity_peer as peer  # noqa: E402
-from parity import draw_statistics, draw_weights  # noqa: E402
+from parity import draw_statistics, draw_weights, make_parser, record, verdict  # noqa: E402
 
 ZOO = ("alexnet_torchvision", "vgg11", "vgg16_bn", "resnet18", "resnet34", "resnet50", "resnet101", "googlenet",
        "squeezenet1_1")
@@ -153,13 +151,9 @@ def show(row, opsets):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("strata", help="the program")
-    parser.add_argument("--nets", default=",".join(NETS), help="of the zoo, or others of torchvision's")
+    parser = make_parser(__doc__, NETS)
     parser.add_argument("--opsets", default=OPSETS)
     parser.add_argument("--batch", type=int, default=2, help="images (2)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", help="append a line for each net to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     opsets = [int(opset) for opset in arguments.opsets.split(",")]
@@ -171,11 +165,8 @@ def main():
             row = compare(Case(arguments, name, folder), opsets)
         show(row, opsets)
         failed += not row["passed"]
-        if arguments.json:
-            with open(arguments.json, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-    print("parity holds" if failed == 0 else f"{failed} of these do not agree")
-    return 1 if failed else 0
+        record(row, arguments.json)
+    return verdict(failed)
 
 
 if __name__ == "__main__":
