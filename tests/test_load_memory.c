@@ -1,20 +1,6 @@
-/* Loading takes little beyond the model: of a file's values nothing is held twice. Memory is counted at the door to the
- * system, so that no time and no machine decides. */
+/* Loading takes little beyond the model: of a file's values nothing is held twice. */
 #include "convert_case.h"
-
-static size_t held, most;
-static st_system real;
-
-static void *counting_allocate(size_t bytes) {
-    held += bytes;
-    most = held > most ? held : most;
-    return real.allocate(bytes);
-}
-
-static void counting_release(void *memory, size_t bytes) {
-    held -= bytes;
-    real.release(memory, bytes);
-}
+#include "counted_memory.h"
 
 static const char wide[] =
     "network wide {\n    input 1x1x512\n    a: fc 1024, relu\n    b: fc 1024, relu\n    c: fc 512\n"
@@ -38,15 +24,12 @@ static void test_loading_holds_nothing_twice(void **state) {
         must(st_weights_open(&file, in_folder(names[i]), &err));
         uint64_t length = file.file.length;
         st_weights_close(&file);
-        held = most = 0;
-        real = st_sys;
-        st_sys.allocate = counting_allocate;
-        st_sys.release = counting_release;
+        begin_counting();
         strata_status status = strata_model_load(model, in_folder(names[i]), &err);
-        st_sys = real;
+        end_counting();
         must(status);
-        if (length < 8000000 || most > length / 10) {
-            fail_msg("%s: %zu bytes held to load %llu", names[i], most, (unsigned long long)length);
+        if (length < 8000000 || peak_bytes > length / 10) {
+            fail_msg("%s: %zu bytes held to load %llu", names[i], peak_bytes, (unsigned long long)length);
         }
         strata_model_free(model);
     }

@@ -1,19 +1,11 @@
 /* ONNX, external data: values in a file beside the model, and all the ways in which a stranger's model may name others.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
+#include "base_case.h"
 #include "onnx_case.h"
 
 #ifndef ST_WITH_PROTOBUF
@@ -25,31 +17,19 @@ int main(void) {
 
 enum { VALUES = 2 * 3 * 3 * 3, VALUE_BYTES = 4 * VALUES };
 
-static char folder[64], path[128], other[128];
+static char path[128], other[128];
 
-static int make_folder(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/strata-test-external-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        return 1;
-    }
-    snprintf(path, sizeof path, "%s/m.onnx", folder);
-    snprintf(other, sizeof other, "%s/m.onnx.data", folder);
-    return 0;
+static int set_up(void **state) {
+    int failed = make_folder(state);
+    snprintf(path, sizeof path, "%s", in_folder("m.onnx"));
+    snprintf(other, sizeof other, "%s", in_folder("m.onnx.data"));
+    return failed;
 }
 
-static int remove_folder(void **state) {
-    (void)state;
+static int tear_down(void **state) {
     unlink(path);
     unlink(other);
-    return rmdir(folder);
-}
-
-static void put_file(const char *name, const void *bytes, size_t length) {
-    FILE *file = fopen(name, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, length, file), length);
-    assert_int_equal(fclose(file), 0);
+    return remove_folder(state);
 }
 
 /* 16 bytes of something else, then 0.5, 1, 1.5, ... */
@@ -217,6 +197,6 @@ int main(void) {
         cmocka_unit_test(test_external_ranges_are_refused),
         cmocka_unit_test(test_external_things_are_refused),
     };
-    return cmocka_run_group_tests_name("onnx_external", tests, make_folder, remove_folder);
+    return cmocka_run_group_tests_name("onnx_external", tests, set_up, tear_down);
 }
 #endif

@@ -10,42 +10,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "counted_memory.h"
 #include "graph/graph.h"
 
 /* ---- helpers ---- */
 
-static size_t held, most;
-static st_system real;
-
-static void *counting_allocate(size_t bytes) {
-    held += bytes;
-    most = held > most ? held : most;
-    return real.allocate(bytes);
-}
-
-static void counting_release(void *memory, size_t bytes) {
-    held -= bytes;
-    real.release(memory, bytes);
-}
-
-/* Status, error and, in `most`, bytes of a text; the number of its layers in *nodes. */
+/* Status, error and, in `peak_bytes`, memory of a text; the number of its layers in *nodes. */
 static strata_status unroll(const char *text, strata_error *err, int *nodes) {
     st_arena *arena = NULL;
     const st_tree *tree;
     const st_graph *graph = NULL;
     *err = (strata_error){0};
     *nodes = 0;
-    held = most = 0;
-    real = st_sys;
-    st_sys.allocate = counting_allocate;
-    st_sys.release = counting_release;
+    begin_counting();
     strata_status status = st_arena_create(&arena, err);
     status = status != STRATA_OK ? status : st_lang_parse(&tree, arena, "t.net", text, strlen(text), err);
     status = status != STRATA_OK ? status : st_graph_build(&graph, arena, tree, NULL, NULL, err);
     *nodes = graph == NULL ? 0 : graph->node_count;
     st_arena_free(arena);
-    st_sys = real;
-    assert_int_equal(held, 0);
+    end_counting();
+    assert_int_equal(live_bytes, 0);
     return status;
 }
 
@@ -55,8 +39,8 @@ static void refused(const st_text *text, int line, const char *message) {
     int nodes;
     assert_false(text->failed);
     assert_int_equal(unroll(text->bytes, &err, &nodes), STRATA_SYNTAX);
-    if (strstr(err.message, message) == NULL || err.line != line || most > (size_t)48 << 20) {
-        fail_msg("%d: %s (%zu bytes)\n  expected line %d: %s", err.line, err.message, most, line, message);
+    if (strstr(err.message, message) == NULL || err.line != line || peak_bytes > (size_t)48 << 20) {
+        fail_msg("%d: %s (%zu bytes)\n  expected line %d: %s", err.line, err.message, peak_bytes, line, message);
     }
 }
 

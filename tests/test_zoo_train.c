@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "counted_memory.h"
 #include "exec/exec.h"
 #include "lab.h"
 
@@ -22,34 +23,15 @@ static const bool LEAVES_OUT_SLOW = false;
 
 /* ---- memory: every byte goes through one door ---- */
 
-static st_system real;
-static size_t live_bytes, peak_bytes;
-
-static void *count_allocate(size_t bytes) {
-    void *memory = real.allocate(bytes);
-    if (memory != NULL) {
-        live_bytes += bytes;
-        peak_bytes = live_bytes > peak_bytes ? live_bytes : peak_bytes;
-    }
-    return memory;
-}
-
-static void count_release(void *memory, size_t bytes) {
-    live_bytes -= memory == NULL ? 0 : bytes;
-    real.release(memory, bytes);
-}
-
-static int begin_counting(void **state) {
+static int begin_all(void **state) {
     (void)state;
-    real = st_sys;
-    st_sys.allocate = count_allocate;
-    st_sys.release = count_release;
+    begin_counting();
     return 0;
 }
 
-static int end_counting(void **state) {
+static int end_all(void **state) {
     (void)state;
-    st_sys = real;
+    end_counting();
     return 0;
 }
 
@@ -211,5 +193,5 @@ int main(void) {
     if (left_out > 0) {
         print_message("%zu slow nets are left to the release build\n", left_out);
     }
-    return _cmocka_run_group_tests("zoo", tests, count, begin_counting, end_counting);
+    return _cmocka_run_group_tests("zoo", tests, count, begin_all, end_all);
 }
