@@ -2,6 +2,7 @@
  * easy as 1, 2, 3"). The seed is the key; index and stream are the counter. Any draw is had directly, so resuming a run
  * or cutting its work differently changes nothing. Not for secrets. */
 #include "base/base.h"
+#include "base/philox.h"
 
 typedef struct words {
     uint32_t at[4];
@@ -9,13 +10,10 @@ typedef struct words {
 
 static words philox(uint64_t seed, uint64_t stream, uint64_t index) {
     words x = {{(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)}};
-    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t product0 = (uint64_t)0xD2511F53u * x.at[0], product1 = (uint64_t)0xCD9E8D57u * x.at[2];
-        x = (words){{(uint32_t)(product1 >> 32) ^ x.at[1] ^ key0, (uint32_t)product1,
-                     (uint32_t)(product0 >> 32) ^ x.at[3] ^ key1, (uint32_t)product0}};
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
+    st_philox_key key = st_philox_key_of(seed);
+    for (int round = 0; round < ST_PHILOX_ROUNDS; round++) {
+        st_philox_round(&x.at[0], &x.at[1], &x.at[2], &x.at[3], key);
+        key = st_philox_next(key);
     }
     return x;
 }
