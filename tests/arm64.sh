@@ -48,7 +48,7 @@ for program in "$build"/tests/test_*; do
     base=$(basename "$program")
     name=arm64/$base
     case $base in
-    test_faults | test_finetune | test_train | test_train_options)
+    test_faults | test_features | test_finetune | test_train | test_train_options)
         [ -n "${STRATA_LONG-}" ] || {
             echo "skip $name: takes minutes under qemu; make check-long runs it"
             continue
