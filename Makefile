@@ -167,8 +167,7 @@ HEAVY           := test_parity test_residual test_zoo_train
 PROGRAMS_asan   := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)) $(SWEEP_MAINS)) \
                    $(FUZZ:tests/fuzz/fuzz_%.c=replay_%)
 THREADED        := test_threads test_data test_data_folder test_balance test_doctor test_augment test_evaluate \
-    test_features test_finetune \
-                   test_train test_train_options
+                   test_features test_finetune test_train test_train_options
 PROGRAMS_tsan   := $(THREADED)
 PROGRAMS_arm64  := $(filter-out $(HEAVY),$(filter test_%,$(PROGRAMS_asan)))
 PROGRAMS_double := $(patsubst tests/%.c,%,$(sort $(wildcard tests/gradient_*.c)))
