@@ -1,4 +1,4 @@
-/* The weights that fine-tuning begins with: those of a file, but for a head that is drawn for other classes. */
+/* The weights that fine-tuning begins with: those of a file, but for a head of other classes, which begins anew. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ strata_status adapt_weights(char **replaced, const training *t, strata_error *er
     return status;
 }
 
-/* The tensors that stayed as they were drawn, as layers: "classifier.1". */
+/* The tensors that the file did not give, as layers: "classifier.1". */
 static void print_replaced(const char *replaced) {
     text line = {0};
     char last[256] = "";
@@ -32,7 +32,7 @@ static void print_replaced(const char *replaced) {
         at += whole + (at[whole] != '\0');
     }
     if (line.length > 0) {
-        print_fact("new", "%s: drawn from the seed, for these classes", line.bytes);
+        print_fact("new", "%s: begins at zero, for these classes", line.bytes);
     } else {
         print_fact("new", "nothing: all weights are taken, the last layer with them");
     }

@@ -17,7 +17,7 @@ typedef struct forecast {
     phase phases[2]; /* the last one trains what the run is asked to */
     int count;
     bool is_measured;
-    const char *replaced; /* tensors drawn from the seed, one a line */
+    const char *replaced; /* tensors that begin anew, one a line */
 } forecast;
 
 /* ---- what is asked of the library ------------------------------------------------------------------------------- */

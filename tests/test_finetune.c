@@ -440,6 +440,92 @@ static void test_weights_of_another_head_are_taken_but_for_the_head(void **state
     adapts(RESIDUAL, NULL, STRATA_OK, "fc.weight\nfc.bias\n");
 }
 
+/* The net's answers to one picture after its head became another's. */
+static void new_answers(float answers[10], const char *text) {
+    char path[128], *replaced = NULL;
+    strata_error err = {0};
+    strata_runtime *runtime = NULL;
+    strata_net *net = NULL;
+    strata_model *model = NULL;
+    unsigned char picture[16 * 16];
+    for (size_t i = 0; i < sizeof picture; i++) {
+        picture[i] = (unsigned char)(37 * i % 256);
+    }
+    (void)snprintf(path, sizeof path, "%s/b.safetensors", folder);
+    save_new(path, text, "classes=7");
+    must(strata_runtime_create(&runtime, &(strata_options){.threads = 1}, &err), &err);
+    must(strata_net_parse(&net, text, strlen(text), NULL, &err), &err);
+    must(strata_model_build(&model, runtime, net, &(strata_build_options){.batch = 1, .seed = 5}, &err), &err);
+    must(strata_model_adapt(&replaced, model, path, NULL, 0, &err), &err);
+    must(strata_model_infer(model, picture, 1, (strata_shape){.height = 16, .width = 16, .channels = 1}, answers, &err),
+         &err);
+    strata_text_free(replaced);
+    strata_model_free(model);
+    strata_net_free(net);
+    strata_runtime_free(runtime);
+}
+
+static const char *const BEFORE_HEAD =
+    "let classes = 10\nnetwork tail {\n input 16x16x1\n stem: conv 3x3 8, relu\n %s\n"
+    " output logits loss=cross_entropy\n}\n";
+
+static void test_a_new_head_calls_all_classes_equally_likely(void **state) {
+    (void)state;
+    static const char *const fair[] = {"head: fc classes", "head: conv 1x1 classes, relu, avgpool global"};
+    /* Zeros would never move here: the rectifier hands nothing back, or the variance is zero. */
+    static const char *const drawn[] = {"head: conv 1x1 classes bias=no, relu, avgpool global",
+                                        "head: conv 1x1 classes bias=no, bn, avgpool global"};
+    char text[512];
+    float answers[10];
+    for (size_t i = 0; i < ST_COUNT_OF(fair); i++) {
+        (void)snprintf(text, sizeof text, BEFORE_HEAD, fair[i]);
+        new_answers(answers, text);
+        for (size_t c = 0; c < 10; c++) {
+            assert_float_equal(answers[c], 0.1f, 1e-6f);
+        }
+    }
+    for (size_t i = 0; i < ST_COUNT_OF(drawn); i++) {
+        (void)snprintf(text, sizeof text, BEFORE_HEAD, drawn[i]);
+        new_answers(answers, text);
+        float most = 0;
+        for (size_t c = 0; c < 10; c++) {
+            most = answers[c] > most ? answers[c] : most;
+        }
+        assert_true(most > 0.101f);
+    }
+}
+
+/* Behind a rectifier too every class gets a gradient: there is none whose filter is silent. */
+static void test_every_filter_of_a_new_head_learns(void **state) {
+    (void)state;
+    char path[128], *replaced = NULL;
+    strata_error err = {0};
+    setup s = make((how){.text = FIRE, .train = "head", .optimizer = "sgd"});
+    (void)snprintf(path, sizeof path, "%s/b.safetensors", folder);
+    save_new(path, FIRE, "classes=7");
+    must(strata_model_adapt(&replaced, s.model, path, NULL, 0, &err), &err);
+    strata_text_free(replaced);
+    steps(&s, 1);
+    const st_model *core = s.model->core;
+    size_t seen = 0;
+    for (size_t p = 0; p < core->parameter_count; p++) {
+        const st_parameter *parameter = &core->parameters[p];
+        if (strcmp(parameter->node->state[parameter->state].path, "classifier.1.weight") != 0) {
+            continue;
+        }
+        st_model_get(core, p, ST_MODEL_VALUE, core->scratch);
+        for (size_t c = 0, each = parameter->published_count / 10; c < 10; c++, seen++) {
+            bool moved = false;
+            for (size_t i = 0; i < each; i++) {
+                moved = moved || core->scratch[c * each + i] != 0;
+            }
+            assert_true(moved);
+        }
+    }
+    assert_int_equal(seen, 10);
+    unmake(&s);
+}
+
 static void test_measuring_moves_nothing(void **state) {
     (void)state;
     char before[65], after[65], expected[65], found[65];
@@ -474,6 +560,8 @@ int main(void) {
         cmocka_unit_test(test_resume_refuses_another_regime),
         cmocka_unit_test(test_checkpoint_is_a_whole_net),
         cmocka_unit_test(test_weights_of_another_head_are_taken_but_for_the_head),
+        cmocka_unit_test(test_a_new_head_calls_all_classes_equally_likely),
+        cmocka_unit_test(test_every_filter_of_a_new_head_learns),
         cmocka_unit_test(test_measuring_moves_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -46,6 +46,7 @@ typedef struct load_state {
     const bool *may_differ; /* [nodes of the core] its tensors may be others in the file: the model keeps its own */
     bool heads_too;         /* with may_differ: those that fit are taken all the same */
     st_text *left;          /* with may_differ: what the model kept */
+    bool head_is_new;       /* the main head is among it */
     bool stores;            /* second visit: values go into the model */
 } load_state;
 
@@ -73,6 +74,7 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
         }
         if (is_kept(state, parameter, name, expected)) {
             if (state->stores) {
+                state->head_is_new = state->head_is_new || !parameter->node->is_train_only;
                 st_text_add(state->left, "%s\n", name);
             }
             continue;
@@ -215,6 +217,9 @@ strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *
     state.may_differ = heads;
     if (status == STRATA_OK) {
         status = load_open(&state, NULL, NULL, err);
+    }
+    if (status == STRATA_OK && state.head_is_new) {
+        st_new_head_begin(model->core, heads);
     }
     st_weights_close(&weights);
     return status;

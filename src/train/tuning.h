@@ -1,6 +1,6 @@
-/* tuning: transfer learning. regime.c says which layers are trained and where the net is cut in two; features.c has
- * what the part before the cut gives for each picture, computed once, and features_file.c keeps it on disk; tuning.c
- * trains the part behind it. */
+/* tuning: transfer learning. regime.c says which layers are trained and where the net is cut in two; new_head.c how a
+ * last layer for other classes begins; features.c has what the part before the cut gives for each picture, computed
+ * once, and features_file.c keeps it on disk; tuning.c trains the part behind it. */
 #ifndef ST_TUNING_H
 #define ST_TUNING_H
 
@@ -25,6 +25,12 @@ strata_status st_regime_find(st_regime *out, st_arena *arena, const st_graph *gr
 /* [nodes] The layers whose sizes follow from the number of classes: the last with weights and what comes behind it, and
  * side heads of training. */
 strata_status st_regime_heads(bool **out, st_arena *arena, const st_graph *graph, strata_error *err);
+
+/* ---- a new head ------------------------------------------------------------------------------------------------- */
+
+/* Zeros in place of the numbers that were drawn for the last layer, and ones in its bias where something follows it; a
+ * layer that cannot learn from zeros stays as it is. `heads`: what st_regime_heads gives. */
+void st_new_head_begin(st_model *core, const bool *heads);
 
 /* ---- features: the value at the cut for every picture ----------------------------------------------------------- */
 
