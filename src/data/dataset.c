@@ -1,10 +1,5 @@
-/* Data sets: what was found on disk, cut into parts. The public strata_dataset_* and the gathering of pictures for a
- * batch.
- *
- * Holding out is stratified: of a class with n training pictures, n * share are taken, rounded half up, at least 1
- * where n >= 2 and never all; which ones is drawn from the seed for each class. Both parts keep the order of the file.
- */
-#include "data/data.h"
+/* Data sets: what was found on disk. The public strata_dataset_* and the gathering of pictures for a batch. */
+#include "data/dataset.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,27 +9,6 @@
 
 /* A label this far above all smaller ones is damage, not a class. */
 enum { WIDEST_GAP = 32 };
-
-typedef struct part {
-    const st_part_source *source;
-    const uint32_t *indexes; /* in the source; NULL: 0, 1, 2, ... */
-    size_t count;
-    size_t *class_sizes; /* [classes] */
-} part;
-
-struct strata_dataset {
-    st_arena *arena;
-    const char *name, *kind;
-    strata_shape shape; /* height and width 0: pictures differ in size */
-    st_stages *stages;
-    size_t class_count;
-    const char **classes;
-    bool was_held_out;
-    st_data_found found;
-    const char **notes;
-    size_t note_count;
-    part parts[STRATA_PART_COUNT];
-};
 
 /* ---- where it is ---- */
 
@@ -203,178 +177,6 @@ static strata_status settle_shape(strata_dataset *data, strata_error *err) {
     return STRATA_OK;
 }
 
-/* ---- parts ---- */
-
-static size_t label_at(const part *of, size_t index) {
-    return (size_t)of->source->labels[of->indexes != NULL ? of->indexes[index] : index];
-}
-
-static void count_sizes(part *of, size_t classes) {
-    memset(of->class_sizes, 0, classes * sizeof *of->class_sizes);
-    for (size_t i = 0; i < of->count; i++) {
-        of->class_sizes[label_at(of, i)]++;
-    }
-}
-
-static size_t held_of_class(size_t count, double share) {
-    size_t held = (size_t)((double)count * share + 0.5);
-    held = held == 0 && count >= 2 ? 1 : held;
-    return held >= count && count > 0 ? count - 1 : held;
-}
-
-/* What hold_out works with, for as many pictures and classes as there are. */
-typedef struct draw {
-    uint8_t *is_held;  /* [pictures] */
-    uint32_t *members; /* pictures, class by class */
-    uint32_t *order;
-    size_t *ends; /* [classes], in members */
-} draw;
-
-static strata_status make_draw(draw *out, st_arena *scratch, size_t count, size_t classes, strata_error *err) {
-    ST_TRY(st_arena_alloc(&out->is_held, scratch, count, 1, err));
-    ST_TRY(st_arena_alloc(&out->members, scratch, count, sizeof *out->members, err));
-    ST_TRY(st_arena_alloc(&out->order, scratch, count, sizeof *out->order, err));
-    return st_arena_alloc(&out->ends, scratch, classes, sizeof *out->ends, err);
-}
-
-/* Marks the pictures to hold out. */
-static size_t draw_held_out(draw *with, const part *train, size_t classes, const strata_data_options *options) {
-    size_t all = 0, start = 0;
-    for (size_t c = 0; c < classes; c++) {
-        with->ends[c] = start; /* so far the class's begin */
-        start += train->class_sizes[c];
-    }
-    for (size_t i = 0; i < train->count; i++) {
-        with->members[with->ends[label_at(train, i)]++] = (uint32_t)i;
-    }
-    for (size_t c = 0; c < classes; c++) {
-        size_t count = train->class_sizes[c], held = held_of_class(count, options->hold_out);
-        const uint32_t *members = with->members + with->ends[c] - count;
-        st_rng_shuffle(with->order, count, options->seed, st_rng_stream(ST_STREAM_HOLD_OUT, c));
-        for (size_t i = 0; i < held; i++) {
-            with->is_held[members[with->order[i]]] = 1;
-        }
-        all += held;
-    }
-    return all;
-}
-
-static strata_status hold_out(strata_dataset *data, const strata_data_options *options, st_arena *scratch,
-                              strata_error *err) {
-    part *train = &data->parts[STRATA_TRAIN], *val = &data->parts[STRATA_VAL];
-    draw with = {0};
-    uint32_t *kept = NULL, *taken = NULL;
-    size_t count = train->count;
-    ST_TRY(make_draw(&with, scratch, count, data->class_count, err));
-    size_t held = draw_held_out(&with, train, data->class_count, options);
-    ST_TRY(st_arena_alloc(&kept, data->arena, count - held, sizeof *kept, err));
-    ST_TRY(st_arena_alloc(&taken, data->arena, held, sizeof *taken, err));
-    size_t kept_count = 0, taken_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (with.is_held[i] != 0) {
-            taken[taken_count++] = (uint32_t)i;
-        } else {
-            kept[kept_count++] = (uint32_t)i;
-        }
-    }
-    val->source = train->source;
-    val->indexes = taken;
-    val->count = taken_count;
-    train->indexes = kept;
-    train->count = kept_count;
-    count_sizes(train, data->class_count);
-    count_sizes(val, data->class_count);
-    data->was_held_out = taken_count > 0;
-    return STRATA_OK;
-}
-
-static strata_status settle_parts(strata_dataset *data, const strata_data_options *options, strata_error *err) {
-    part *train = &data->parts[STRATA_TRAIN];
-    for (size_t p = 0; p < STRATA_PART_COUNT; p++) {
-        const st_part_source *source = &data->found.parts[p];
-        part *of = &data->parts[p];
-        *of = (part){.source = source, .count = source->count};
-        if (p == STRATA_TRAIN && options->limit > 0 && options->limit < train->count) {
-            train->count = options->limit;
-        }
-        ST_TRY(st_arena_alloc(&of->class_sizes, data->arena, data->class_count, sizeof *of->class_sizes, err));
-        count_sizes(of, data->class_count);
-    }
-    if (options->hold_out == 0 || train->count == 0 || data->parts[STRATA_VAL].count > 0) {
-        return STRATA_OK;
-    }
-    st_arena *scratch = NULL;
-    ST_TRY(st_arena_create(&scratch, err));
-    strata_status status = hold_out(data, options, scratch, err);
-    st_arena_free(scratch);
-    return status;
-}
-
-/* ---- what a person should know ---- */
-
-enum { MOST_NAMED = 5 };
-
-/* "3 classes have no pictures in test: bird, cat, dog". */
-static strata_status note_missing(strata_dataset *data, const part *of, const char *part_name, strata_error *err) {
-    char names[200] = "", *note = NULL;
-    size_t missing = 0, used = 0;
-    for (size_t c = 0; c < data->class_count; c++) {
-        if (of->class_sizes[c] > 0) {
-            continue;
-        }
-        if (missing < MOST_NAMED) {
-            char name[32];
-            st_text_printable(name, sizeof name, data->classes[c], strlen(data->classes[c]));
-            int length = snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
-            used += length > 0 && (size_t)length < sizeof names - used ? (size_t)length : 0;
-        }
-        missing++;
-    }
-    if (missing == 0) {
-        return STRATA_OK;
-    }
-    ST_TRY(st_arena_printf(&note, data->arena, err, "%zu class%s no pictures in %s: %s%s", missing,
-                           missing == 1 ? " has" : "es have", part_name, names, missing > MOST_NAMED ? ", ..." : ""));
-    data->notes[data->note_count++] = note;
-    return STRATA_OK;
-}
-
-static strata_status note_broken(strata_dataset *data, strata_error *err) {
-    char *note = NULL;
-    size_t count = data->found.broken_count;
-    if (count == 0) {
-        return STRATA_OK;
-    }
-    const st_broken *first = &data->found.broken[0];
-    char name[200];
-    st_text_printable(name, sizeof name, first->name, strlen(first->name));
-    ST_TRY(st_arena_printf(&note, data->arena, err, "%zu picture%s cannot be read and %s left out%s %s: %s", count,
-                           count == 1 ? "" : "s", count == 1 ? "is" : "are", count == 1 ? ":" : ", such as", name,
-                           first->reason));
-    data->notes[data->note_count++] = note;
-    return STRATA_OK;
-}
-
-/* Only where classes have names from the files: labels that are numbers say nothing about what should be there. */
-static strata_status take_notes(strata_dataset *data, strata_error *err) {
-    static const char *const names[STRATA_PART_COUNT] = {"train", "val", "test"};
-    ST_TRY(st_arena_alloc(&data->notes, data->arena, STRATA_PART_COUNT + 2 + data->found.note_count,
-                          sizeof *data->notes, err));
-    ST_TRY(note_broken(data, err));
-    for (size_t i = 0; i < data->found.note_count; i++) {
-        data->notes[data->note_count++] = data->found.notes[i];
-    }
-    if (data->class_count == 1) {
-        data->notes[data->note_count++] = "there is one class only, and so nothing to tell apart";
-    }
-    for (size_t p = 0; p < STRATA_PART_COUNT && data->found.classes != NULL; p++) {
-        if (data->parts[p].count > 0) {
-            ST_TRY(note_missing(data, &data->parts[p], names[p], err));
-        }
-    }
-    return STRATA_OK;
-}
-
 /* ---- opening and closing ---- */
 
 static strata_status refuse_broken(const strata_dataset *data, const strata_data_options *options, strata_error *err) {
@@ -422,8 +224,8 @@ static strata_status open_place(strata_dataset *data, const char *path, const st
     ST_TRY(st_stages_create(&data->stages, err));
     ST_TRY(settle_shape(data, err));
     ST_TRY(settle_classes(data, known, err));
-    ST_TRY(settle_parts(data, options, err));
-    return take_notes(data, err);
+    ST_TRY(st_dataset_settle_parts(data, options, err));
+    return st_dataset_take_notes(data, err);
 }
 
 strata_status strata_dataset_open(strata_dataset **out, const char *path, const strata_data_options *options,
@@ -524,7 +326,7 @@ const char *strata_dataset_broken(const strata_dataset *data, size_t index, cons
 }
 
 void st_data_name(const strata_dataset *data, strata_part which, size_t index, char out[ST_DATA_NAME_BYTES]) {
-    const part *of = &data->parts[which];
+    const st_data_part *of = &data->parts[which];
     out[0] = '\0';
     if (index < of->count) {
         of->source->calls->name(of->source, of->indexes != NULL ? of->indexes[index] : index, out);
@@ -535,9 +337,9 @@ void st_data_fingerprint(const strata_dataset *data, char out[65]) {
     st_sha256 sha;
     st_sha256_begin(&sha);
     for (int p = STRATA_TRAIN; p <= STRATA_VAL; p++) {
-        const part *of = &data->parts[p];
+        const st_data_part *of = &data->parts[p];
         for (size_t i = 0; i < of->count; i++) {
-            size_t label = label_at(of, i);
+            size_t label = st_part_label(of, i);
             unsigned char bytes[4] = {(unsigned char)label, (unsigned char)(label >> 8), (unsigned char)(label >> 16),
                                       0};
             st_sha256_add(&sha, bytes, sizeof bytes);
@@ -553,16 +355,12 @@ const char *st_data_place(const strata_dataset *data, strata_part which) {
 
 /* ---- reading ---- */
 
-static size_t source_index(const part *of, size_t index) {
-    return of->indexes != NULL ? of->indexes[index] : index;
-}
-
 st_stages *st_data_stages(const strata_dataset *data) {
     return data->stages;
 }
 
 int32_t st_data_label(const strata_dataset *data, strata_part which, size_t index) {
-    return (int32_t)label_at(&data->parts[which], index);
+    return (int32_t)st_part_label(&data->parts[which], index);
 }
 
 bool st_data_is_encoded(const strata_dataset *data, strata_part which) {
@@ -570,17 +368,17 @@ bool st_data_is_encoded(const strata_dataset *data, strata_part which) {
 }
 
 st_picture_about st_data_about(const strata_dataset *data, strata_part which, size_t index) {
-    const part *of = &data->parts[which];
+    const st_data_part *of = &data->parts[which];
     const st_picture_about *about =
-        of->source->calls->about != NULL ? of->source->calls->about(of->source, source_index(of, index)) : NULL;
+        of->source->calls->about != NULL ? of->source->calls->about(of->source, st_part_place(of, index)) : NULL;
     return about != NULL ? *about : (st_picture_about){.shape = of->source->shape, .bits = 8};
 }
 
 strata_status st_data_read(const strata_dataset *data, strata_part which, size_t index, st_reader *with,
                            strata_error *err) {
-    const part *of = &data->parts[which];
+    const st_data_part *of = &data->parts[which];
     ST_FAIL_IF(index >= of->count, err, STRATA_INVALID, "there is no picture %zu, the part has %zu", index, of->count);
-    return of->source->calls->read(of->source, source_index(of, index), with, err);
+    return of->source->calls->read(of->source, st_part_place(of, index), with, err);
 }
 
 strata_status strata_dataset_picture(strata_picture *out, const strata_dataset *data, strata_part which, size_t index,
