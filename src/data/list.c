@@ -8,199 +8,22 @@
 #include "data/list.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 enum { MOST_BYTES = 1 << 28, MOST_LISTS = 4 };
 
-/* ---- words ---- */
-
-static bool is_one_of(const char *word, const char *const *words, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (strcasecmp(word, words[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-#define IS_ONE_OF(word, words) is_one_of(word, words, ST_COUNT_OF(words))
-
-static bool is_file_word(const char *word) {
-    static const char *const words[] = {"file",  "path", "filename",   "file_name",  "filepath",   "file_path",
-                                        "image", "img",  "image_path", "image_name", "image_file", "picture"};
-    return IS_ONE_OF(word, words);
-}
-
-static bool is_class_word(const char *word) {
-    static const char *const words[] = {"class",    "label",       "category",    "target",     "wnid",
-                                        "synset",   "y",           "class_index", "class_id",   "label_index",
-                                        "label_id", "class index", "class_label", "category_id"};
-    return IS_ONE_OF(word, words);
-}
-
-static bool is_name_word(const char *word) {
-    static const char *const words[] = {"words",      "name",          "names",     "class_name",
-                                        "label_name", "category_name", "class name"};
-    return IS_ONE_OF(word, words);
-}
-
-static bool is_part_word(const char *word) {
-    static const char *const words[] = {"part", "split", "set", "subset", "usage"};
-    return IS_ONE_OF(word, words);
-}
-
-static bool find_part(strata_part *out, const char *word) {
-    static const char *const train[] = {"train", "training"}, *const test[] = {"test", "testing"};
-    static const char *const val[] = {"val", "valid", "validation", "dev"};
-    *out = IS_ONE_OF(word, train) ? STRATA_TRAIN : IS_ONE_OF(word, val) ? STRATA_VAL : STRATA_TEST;
-    return *out != STRATA_TEST || IS_ONE_OF(word, test);
-}
-
-static bool is_integer(const char *text) {
-    const char *digits = text + (text[0] == '-');
-    return digits[0] != '\0' && digits[strspn(digits, "0123456789")] == '\0';
-}
+/* ---- rows ---- */
 
 /* Of an integer; what is below 0 or has more than six digits is -1. */
 static int32_t number_of(const char *text) {
     return text[0] != '-' && strlen(text) <= 6 ? (int32_t)strtol(text, NULL, 10) : -1;
 }
 
-/* ---- columns ---- */
-
-enum { NONE = -1 };
-
-typedef struct list {
-    st_table table;
-    size_t first;                /* row: 1 below a line of names, else 0 */
-    int file, index, name, part; /* columns, or NONE */
-    strata_part all;             /* the part where no column says it */
-} list;
-
-static const char *field(const list *of, size_t row, int column) {
-    return of->table.fields[row * of->table.columns + (size_t)column];
-}
-
-static bool is_numbers(const list *of, int column) {
-    for (size_t row = of->first; row < of->table.rows; row++) {
-        if (!is_integer(field(of, row, column))) {
-            return false;
-        }
-    }
-    return of->table.rows > of->first;
-}
-
-/* Whether the first line is names: a class may be called "label", but no column of files "cat.jpg". */
-static bool has_names(const st_table *table) {
-    bool has_class = false;
-    for (size_t c = 0; table->rows > 0 && c < table->columns; c++) {
-        if (is_file_word(table->fields[c])) {
-            return true;
-        }
-        has_class = has_class || is_class_word(table->fields[c]);
-    }
-    return has_class && strchr(table->fields[0], '.') == NULL;
-}
-
-/* The names in the first line, for messages. */
-static void show_names(char out[200], const list *of) {
-    size_t used = 0;
-    out[0] = '\0';
-    for (size_t c = 0; c < of->table.columns && used < 150; c++) {
-        int put = snprintf(out + used, 200 - used, "%s%.40s", c > 0 ? ", " : "", field(of, 0, (int)c));
-        used += put > 0 ? (size_t)put : 0;
-    }
-}
-
-static strata_status check_twice(const list *of, strata_error *err) {
-    for (size_t c = 0; c < of->table.columns; c++) {
-        for (size_t d = 0; d < c; d++) {
-            if (field(of, 0, (int)c)[0] != '\0' && strcasecmp(field(of, 0, (int)c), field(of, 0, (int)d)) == 0) {
-                return st_table_fail(&of->table, 0, err, "two columns are called '%.100s'", field(of, 0, (int)c));
-            }
-        }
-    }
-    return STRATA_OK;
-}
-
-/* Numbers among the columns of classes are the index; its names are those of a column of words, or of another class. */
-static void name_class_columns(list *of) {
-    int words = NONE, texts = NONE;
-    for (int c = 0; c < (int)of->table.columns; c++) {
-        const char *word = field(of, 0, c);
-        bool is_class = is_class_word(word), is_name = is_name_word(word);
-        bool is_number = (is_class || is_name) && is_numbers(of, c);
-        if (is_class && is_number) {
-            of->index = of->index == NONE ? c : of->index;
-        } else if (is_name && !is_number) {
-            words = words == NONE ? c : words;
-        } else if (is_class) {
-            texts = texts == NONE ? c : texts;
-        }
-    }
-    of->name = of->index != NONE || texts == NONE ? words : texts;
-    of->name = of->name == NONE ? texts : of->name;
-}
-
-static strata_status find_named(list *of, strata_error *err) {
-    char names[200];
-    of->first = 1;
-    ST_TRY(check_twice(of, err));
-    for (int c = (int)of->table.columns - 1; c >= 0; c--) {
-        of->file = is_file_word(field(of, 0, c)) ? c : of->file;
-        of->part = is_part_word(field(of, 0, c)) ? c : of->part;
-    }
-    name_class_columns(of);
-    show_names(names, of);
-    if (of->file == NONE) {
-        return st_table_fail(&of->table, 0, err, "no column for the files (file, path, filename or image), found %s",
-                             names);
-    }
-    if (of->index == NONE && of->name == NONE) {
-        return st_table_fail(&of->table, 0, err, "no column for the classes (class, label, category or wnid), found %s",
-                             names);
-    }
-    return STRATA_OK;
-}
-
-/* FILE and CLASS; or FILE, a column of numbers, and perhaps others of which the last are the words. */
-static strata_status find_unnamed(list *of, strata_error *err) {
-    int last = (int)of->table.columns - 1;
-    of->file = 0;
-    for (int c = 1; c <= last && of->index == NONE; c++) {
-        of->index = is_numbers(of, c) ? c : NONE;
-    }
-    of->name = of->index != last && last > 0 ? last : NONE;
-    if (last == 0 || (last > 1 && of->index == NONE)) {
-        return st_table_fail(&of->table, 0, err,
-                             "%zu column%s and no line of names above them; expected names, such as file,class",
-                             of->table.columns, last == 0 ? "" : "s");
-    }
-    return STRATA_OK;
-}
-
-static strata_status find_columns(list *of, strata_error *err) {
-    of->file = of->index = of->name = of->part = NONE;
-    of->first = 0;
-    if (of->table.rows == 0) {
-        return st_fail_file(err, STRATA_FORMAT, of->table.path, "is empty, expected a line for each picture");
-    }
-    ST_TRY(has_names(&of->table) ? find_named(of, err) : find_unnamed(of, err));
-    if (of->table.rows == of->first) {
-        return st_fail_file(err, STRATA_FORMAT, of->table.path, "names no pictures");
-    }
-    return STRATA_OK;
-}
-
-/* ---- rows ---- */
-
 typedef struct row {
-    const list *of;
+    const st_picture_list *of;
     size_t number;    /* in its table */
     const char *file; /* below the folder, without "./" */
     const char *name; /* of its class, or NULL */
@@ -214,8 +37,8 @@ typedef struct rows {
 } rows;
 
 /* Below the folder, by its text: what links do is the user's business, as in folders. */
-static strata_status check_path(const char **out, const list *of, size_t number, strata_error *err) {
-    const char *path = field(of, number, of->file);
+static strata_status check_path(const char **out, const st_picture_list *of, size_t number, strata_error *err) {
+    const char *path = st_list_field(of, number, of->file);
     while (path[0] == '.' && path[1] == '/') {
         path += 2;
     }
@@ -235,22 +58,22 @@ static strata_status check_path(const char **out, const list *of, size_t number,
     return STRATA_OK;
 }
 
-static strata_status take_row(row *out, const list *of, size_t number, strata_error *err) {
-    *out = (row){.of = of, .number = number, .part = of->all, .label = NONE};
+static strata_status take_row(row *out, const st_picture_list *of, size_t number, strata_error *err) {
+    *out = (row){.of = of, .number = number, .part = of->all, .label = ST_LIST_NONE};
     ST_TRY(check_path(&out->file, of, number, err));
-    if (of->part != NONE && !find_part(&out->part, field(of, number, of->part))) {
+    if (of->part != ST_LIST_NONE && !st_list_part(&out->part, st_list_field(of, number, of->part))) {
         return st_table_fail(&of->table, number, err, "the part is '%.100s', expected train, val or test",
-                             field(of, number, of->part));
+                             st_list_field(of, number, of->part));
     }
-    if (of->index != NONE) {
-        out->label = number_of(field(of, number, of->index));
+    if (of->index != ST_LIST_NONE) {
+        out->label = number_of(st_list_field(of, number, of->index));
         if (out->label < 0 || out->label >= ST_DATA_MOST_CLASSES) {
             return st_table_fail(&of->table, number, err, "class %.40s is out of range, expected 0 to %d",
-                                 field(of, number, of->index), ST_DATA_MOST_CLASSES - 1);
+                                 st_list_field(of, number, of->index), ST_DATA_MOST_CLASSES - 1);
         }
     }
-    if (of->name != NONE) {
-        out->name = field(of, number, of->name);
+    if (of->name != ST_LIST_NONE) {
+        out->name = st_list_field(of, number, of->name);
         if (out->name[0] == '\0') {
             return st_table_fail(&of->table, number, err, "the class has no name");
         }
@@ -258,18 +81,20 @@ static strata_status take_row(row *out, const list *of, size_t number, strata_er
     return STRATA_OK;
 }
 
-static strata_status take_rows(rows *out, const list *lists, size_t count, st_arena *arena, strata_error *err) {
+static strata_status take_rows(rows *out, const st_picture_list *lists, size_t count, st_arena *arena,
+                               strata_error *err) {
     size_t all = 0;
     for (size_t i = 0; i < count; i++) {
         all += lists[i].table.rows - lists[i].first;
     }
     ST_TRY(st_arena_alloc(&out->items, arena, all, sizeof *out->items, err));
     for (size_t i = 0; i < count; i++) {
-        const list *of = &lists[i];
+        const st_picture_list *of = &lists[i];
         for (size_t r = of->first; r < of->table.rows; r++) {
             ST_TRY(take_row(&out->items[out->count++], of, r, err));
         }
-        if ((of->index == NONE) != (lists[0].index == NONE) || (of->name == NONE) != (lists[0].name == NONE)) {
+        if ((of->index == ST_LIST_NONE) != (lists[0].index == ST_LIST_NONE) ||
+            (of->name == ST_LIST_NONE) != (lists[0].name == ST_LIST_NONE)) {
             return st_fail_file(err, STRATA_FORMAT, of->table.path, "gives classes in another way than %s",
                                 lists[0].table.path);
         }
@@ -381,7 +206,7 @@ static const char *const endings[] = {".csv", ".tsv"};
 
 static bool has_ending(const char *path) {
     const char *dot = strrchr(path, '.');
-    return dot != NULL && IS_ONE_OF(dot, endings);
+    return dot != NULL && st_list_word(dot, endings, ST_COUNT_OF(endings));
 }
 
 static bool is_file(const char *path) {
@@ -441,7 +266,7 @@ static size_t find_all(place out[MOST_LISTS], char folder[256], const char *path
                    slash == NULL ? "." : path);
     (void)snprintf(out[0].path, sizeof out[0].path, "%s", path);
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(strcspn(name, ".") < 31 ? strcspn(name, ".") : 31), name);
-    if (!find_part(&out[0].part, stem)) {
+    if (!st_list_part(&out[0].part, stem)) {
         out[0].part = STRATA_TRAIN;
     }
     return 1;
@@ -449,14 +274,14 @@ static size_t find_all(place out[MOST_LISTS], char folder[256], const char *path
 
 /* ---- the kind ---- */
 
-static strata_status open_list(list *out, st_arena *arena, const place *at, strata_error *err) {
+static strata_status open_list(st_picture_list *out, st_arena *arena, const place *at, strata_error *err) {
     char *bytes = NULL, *path = NULL;
     size_t length = 0;
     out->all = at->part;
     ST_TRY(st_arena_printf(&path, arena, err, "%s", at->path));
     ST_TRY(st_file_read(&bytes, &length, arena, path, MOST_BYTES, err));
     ST_TRY(st_table_parse(&out->table, arena, path, bytes, length, err));
-    return find_columns(out, err);
+    return st_list_columns(out, err);
 }
 
 static strata_status give_parts(st_data_found *out, const rows *all, const char *folder, st_arena *arena,
@@ -494,7 +319,7 @@ static strata_status open_all(st_data_found *out, st_arena *arena, st_arena *scr
                               strata_error *err) {
     place places[MOST_LISTS];
     char folder[256];
-    list *lists = NULL;
+    st_picture_list *lists = NULL;
     rows all = {0};
     size_t count = find_all(places, folder, path);
     ST_TRY(st_arena_alloc(&lists, arena, MOST_LISTS, sizeof *lists, err));
@@ -503,9 +328,9 @@ static strata_status open_all(st_data_found *out, st_arena *arena, st_arena *scr
     }
     ST_TRY(take_rows(&all, lists, count, scratch, err));
     ST_TRY(check_files(&all, scratch, err));
-    if (lists[0].index == NONE) {
+    if (lists[0].index == ST_LIST_NONE) {
         ST_TRY(sort_classes(out, &all, arena, scratch, err));
-    } else if (lists[0].name != NONE) {
+    } else if (lists[0].name != ST_LIST_NONE) {
         ST_TRY(name_indices(out, &all, arena, scratch, err));
     }
     out->text = lists[0].table.separator == '\t' ? "TSV list of pictures" : "CSV list of pictures";
@@ -540,7 +365,7 @@ static bool has_folders(const char *folder) {
 static strata_status check_about_files(const place *at, const char *folder, st_arena *arena, strata_error *err) {
     char path[256];
     const char *file = NULL;
-    list of = {0};
+    st_picture_list of = {0};
     ST_TRY(open_list(&of, arena, at, err));
     ST_TRY(check_path(&file, &of, of.first, err));
     ST_TRY(st_data_join(path, folder, file, err));
