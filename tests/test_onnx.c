@@ -296,6 +296,31 @@ static void test_padding_of_means_counts_or_not(void **state) {
             "}\n");
 }
 
+/* A mean over rows and columns in two steps, as x.mean(3).mean(2) is exported, is one layer; `keepdims` in both. */
+static void test_two_means_are_one(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const int64_t axes[][2] = {{3, 2}, {-1, -1}, {2, 2}, {3, 2}, {2, 3}};
+    for (size_t i = 0; i < ST_COUNT_OF(axes); i++) {
+        st_text graph = picture("1x2x6x4");
+        st_text node = node_of("ReduceMean", "in", "a");
+        put_attribute_ints(&node, "axes", &axes[i][0], 1);
+        put_attribute_int(&node, "keepdims", i >= 3);
+        put_message(&graph, 1, &node);
+        node = node_of("ReduceMean", "a", "out");
+        put_attribute_ints(&node, "axes", &axes[i][1], 1);
+        put_attribute_int(&node, "keepdims", i >= 3);
+        put_message(&graph, 1, &node);
+        put_model(&graph, 13);
+        becomes("network g {\n"
+                "    input 6x4x2\n"
+                "    avgpool global\n"
+                "\n"
+                "    output logits loss=cross_entropy\n"
+                "}\n");
+    }
+}
+
 /* x times its sigmoid belongs to the numbered group of what it stands behind: the next group keeps its number. */
 static void test_a_gate_belongs_to_what_is_before_it(void **state) {
     (void)state;
@@ -341,6 +366,20 @@ static void test_all_that_is_lacking_is_said_at_once(void **state) {
     put_node(&graph, "GlobalAveragePool", "b", "out");
     put_model(&graph, 13);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: Pad other than with zeros around a picture (node 1)");
+    static const int64_t axes[][2] = {{1, 2}, {3, 1}, {3, 3}}; /* of a mean and the next, which sees what is left */
+    for (size_t i = 0; i < ST_COUNT_OF(axes); i++) {
+        graph = picture("1x2x6x4");
+        node = node_of("ReduceMean", "in", "a");
+        put_attribute_ints(&node, "axes", &axes[i][0], 1);
+        put_attribute_int(&node, "keepdims", i == 2);
+        put_message(&graph, 1, &node);
+        node = node_of("ReduceMean", "a", "out");
+        put_attribute_ints(&node, "axes", &axes[i][1], 1);
+        put_attribute_int(&node, "keepdims", i == 2);
+        put_message(&graph, 1, &node);
+        put_model(&graph, 13);
+        refused(STRATA_UNSUPPORTED, "it needs what strata has not: ReduceMean not over rows and columns (node 0)");
+    }
     graph = picture("1x2x4x4");
     put_node(&graph, "GlobalAveragePool", "in", "out");
     put_model(&graph, 18);
@@ -573,6 +612,7 @@ int main(void) {
         cmocka_unit_test(test_sizes_are_computed_away),
         cmocka_unit_test(test_what_several_want_is_taken),
         cmocka_unit_test(test_padding_of_means_counts_or_not),
+        cmocka_unit_test(test_two_means_are_one),
         cmocka_unit_test(test_a_gate_belongs_to_what_is_before_it),
         cmocka_unit_test(test_all_that_is_lacking_is_said_at_once),
         cmocka_unit_test(test_broken_graphs_are_refused),

@@ -458,25 +458,66 @@ static strata_status read_global_pool(st_onnx *o, const Onnx__NodeProto *node, s
     return put_pool(o, node, in, layer, (st_dims){.h = 1, .w = 1, .c = in->dims.c}, err);
 }
 
-/* Axes in the attribute, or from version 18 on in the second input. */
-static strata_status read_reduce_mean(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
-    st_onnx_value *in = NULL, *list = NULL;
+/* A bit for each axis that a ReduceMean of a value of this rank goes over; all of them: none is named. Axes in the
+ * attribute, or from version 18 on in the second input. */
+static strata_status mean_axes(unsigned *out, st_onnx *o, const Onnx__NodeProto *node, int rank, strata_error *err) {
     const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "axes");
-    ST_TRY(st_onnx_take(&in, o, node, err));
+    st_onnx_value *list = NULL;
     ST_TRY(st_onnx_input(&list, o, node, 1, err));
     const int64_t *axes = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
     size_t count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
-    int found = 0, rows = in != NULL && in->is_last ? 1 : 2;
-    for (size_t i = 0; in != NULL && axes != NULL && i < count; i++) {
-        int64_t axis = axes[i] < 0 ? axes[i] + in->rank : axes[i];
-        found |= axis == rows ? 1 : axis == rows + 1 ? 2 : 4;
+    *out = axes == NULL || count == 0 ? ~0U : 0;
+    for (size_t i = 0; axes != NULL && i < count; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
+        *out = axis >= 0 && axis < rank ? *out | 1U << axis : ~0U;
     }
-    if (in == NULL || in->rank != 4 || in->is_joined || found != 3 || count != 2) {
-        return in != NULL ? st_onnx_lack(o, node, "ReduceMean not over rows and columns") : STRATA_OK;
+    return STRATA_OK;
+}
+
+/* The only user of what `node` makes, where it is a ReduceMean too. */
+static const Onnx__NodeProto *next_mean(const st_onnx *o, const Onnx__NodeProto *node, size_t *place) {
+    const st_onnx_value *output = st_onnx_find(o, node->output[0]);
+    if (output->uses != 1 || output->user >= o->graph->n_node) {
+        return NULL;
+    }
+    const Onnx__NodeProto *user = o->graph->node[output->user];
+    *place = output->user;
+    return user->op_type != NULL && strcmp(user->op_type, "ReduceMean") == 0 && user->n_input > 0 &&
+                   strcmp(user->input[0], node->output[0]) == 0
+               ? user
+               : NULL;
+}
+
+/* Over rows and columns, by one node or, as x.mean(3).mean(2) is written, by two. */
+static strata_status read_reduce_mean(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    st_onnx_value *in = NULL;
+    const Onnx__NodeProto *last = node;
+    unsigned found = 0, second = 0;
+    size_t place = 0;
+    ST_TRY(st_onnx_take(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
+    ST_TRY(mean_axes(&found, o, node, in->rank, err));
+    bool keeps = st_onnx_int(node, "keepdims", 1) != 0, is_picture_like = in->rank == 4 && !in->is_joined;
+    int rows = in->is_last ? 1 : 2;
+    unsigned both = 3U << rows;
+    if (is_picture_like && (found == 1U << rows || found == 2U << rows)) {
+        const Onnx__NodeProto *next = next_mean(o, node, &place);
+        bool keeps_next = next != NULL && st_onnx_int(next, "keepdims", 1) != 0;
+        if (next != NULL && keeps == keeps_next) {
+            ST_TRY(mean_axes(&second, o, next, keeps ? 4 : 3, err));
+            unsigned wanted = keeps ? both & ~found : 1U << rows; /* the other one; without the first it is at `rows` */
+            last = second == wanted ? next : node;
+            found = second == wanted ? both : found;
+        }
+    }
+    if (!is_picture_like || found != both) {
+        return st_onnx_lack(o, node, "ReduceMean not over rows and columns");
     }
     int64_t n = in->shape[0], c = in->dims.c;
     st_onnx_value out = {.rank = 4, .dims = {.h = 1, .w = 1, .c = c}, .shape = {n, c, 1, 1}, .is_last = in->is_last};
-    if (st_onnx_int(node, "keepdims", 1) == 0) {
+    if (!keeps) {
         out.rank = 2;
         out.is_last = false;
     } else if (in->is_last) {
@@ -484,6 +525,10 @@ static strata_status read_reduce_mean(st_onnx *o, const Onnx__NodeProto *node, s
         out.shape[3] = c;
     }
     ST_TRY(st_onnx_step(&out, o, "avgpool global", NULL, &in, 1, err));
+    if (last != node) {
+        o->is_done[place] = true;
+        ST_TRY(st_onnx_output(o, last, &out, err));
+    }
     return st_onnx_output(o, node, &out, err);
 }
 
