@@ -348,7 +348,7 @@ static int run(void *all) {
 }
 
 static const option options[] = {
-    {OPTION_TEXT, 0, "svg", "FILE", "draw training and test error against iterations", offsetof(arguments, svg), 0, 0},
+    {OPTION_TEXT, 0, "svg", "FILE", "draw training and test (or val) error against iterations", offsetof(arguments, svg), 0, 0},
     {OPTION_TEXT, 0, "title", "T", "of the drawing", offsetof(arguments, title), 0, 0},
     {OPTION_COUNT, 0, "panels", "N", "draw the runs in N charts side by side (1)", offsetof(arguments, panels), 1, 4},
     {OPTION_FLAG, 0, "markdown", NULL, "the table as Markdown", offsetof(arguments, markdown), 0, 0},
@@ -362,8 +362,8 @@ const command command_compare = {
     .summary = "runs side by side: a table, and their curves",
     .usage = "compare RUN...",
     .about = "Compares runs, finished or not: how far they are, their errors, their speed.\n"
-             "With --svg their curves are drawn over one another: test error bold, training\n"
-             "error thin and dashed.",
+             "With --svg their curves are drawn over one another: test or val error bold,\n"
+             "training error thin and dashed.",
     .examples = "compare runs/lenet5-1 runs/lenet5-2\n"
                 "compare runs/* --svg curves.svg\n"
                 "compare plain20 plain56 resnet20 resnet56 --panels 2 --svg figure.svg\n"

@@ -233,10 +233,22 @@ static void add_description(text *out, const chart *c) {
     text_add(out, "</desc>\n");
 }
 
-static void draw_key(text *out) {
-    text_add(out, "<path class=\"strong c6\" d=\"M24 53h30\"/><text x=\"62\" y=\"57\">test error</text>\n"
-                  "<path class=\"thin c6\" d=\"M140 53h30\"/><text x=\"178\" y=\"57\">training error, "
-                  "measured while learning</text>\n");
+static void draw_key(text *out, const chart *c) {
+    bool has_test = false, has_val = false;
+    for (size_t r = 0; r < c->count; r++) {
+        for (size_t i = 0; i < c->runs[r].log->epoch_count; i++) {
+            const run_epoch *e = &c->runs[r].log->epochs[i];
+            has_test = has_test || e->has_test;
+            has_val = has_val || (e->has_val && !e->has_test);
+        }
+    }
+    text_add(out,
+             "<path class=\"strong c6\" d=\"M24 53h30\"/><text x=\"62\" y=\"57\">%s error</text>\n"
+             "<path class=\"thin c6\" d=\"M190 53h30\"/><text x=\"228\" y=\"57\">training error, "
+             "measured while learning</text>\n",
+             has_test && has_val ? "test or val"
+             : has_val           ? "val"
+                                 : "test");
 }
 
 strata_status svg_runs(const char *path, const char *title, const svg_run *runs, size_t count, int64_t panels,
@@ -249,7 +261,7 @@ strata_status svg_runs(const char *path, const char *title, const svg_run *runs,
     svg_begin(&out, LEFT + (int)(each * (double)panels), TOP + HEIGHT + BOTTOM, title);
     text_add(&out, "%s", style);
     add_description(&out, &c);
-    draw_key(&out);
+    draw_key(&out, &c);
     for (size_t p = 0, n = (size_t)panels; p < n; p++) {
         c.left = LEFT + each * (double)p;
         draw_panel(&out, &c, p * count / n, (p + 1) * count / n, p == 0);
