@@ -316,10 +316,11 @@ STRATA_API strata_status strata_model_load(strata_model *model, const char *path
 STRATA_API strata_status strata_model_load_weights(strata_model *model, const strata_weights *weights,
                                                    strata_error *err);
 /* The same for a net that is to learn other classes: the head, where its shape differs or the file's classes are not
- * these (NULL: not known), begins with weights of zero, all classes equally likely; side heads of training stay as they
- * were drawn from the seed, and so does a head that cannot learn from zeros: with a normalization behind it, or without
- * a bias before a rectifier. *replaced: the tensors that the file did not give, a line each; the caller frees it.
- * STRATA_FORMAT where anything else is missing or differs. */
+ * these (NULL: not known), begins with weights of zero, all classes equally likely, and a bias of 1 before a rectifier;
+ * side heads of training stay as they were drawn from the seed, and so does a head that cannot learn from zeros: with a
+ * normalization or limits (`clip`) behind it, or without a bias before a rectifier. *replaced: the tensors that the
+ * file did not give, "NAME zeros" or "NAME drawn" in a line; the caller frees it. STRATA_FORMAT where anything else is
+ * missing or differs. */
 STRATA_API strata_status strata_model_adapt(char **replaced, strata_model *model, const char *path,
                                             const char *const *classes, size_t class_count, strata_error *err);
 /* Atomic (see strata_file_write). With what the model says of a few drawn pictures, which are asked again when the file

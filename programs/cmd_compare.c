@@ -348,7 +348,7 @@ static int run(void *all) {
 }
 
 static const option options[] = {
-    {OPTION_TEXT, 0, "svg", "FILE", "draw training and test (or val) error against iterations", offsetof(arguments, svg), 0, 0},
+    {OPTION_TEXT, 0, "svg", "FILE", "draw training and test error against iterations", offsetof(arguments, svg), 0, 0},
     {OPTION_TEXT, 0, "title", "T", "of the drawing", offsetof(arguments, title), 0, 0},
     {OPTION_COUNT, 0, "panels", "N", "draw the runs in N charts side by side (1)", offsetof(arguments, panels), 1, 4},
     {OPTION_FLAG, 0, "markdown", NULL, "the table as Markdown", offsetof(arguments, markdown), 0, 0},

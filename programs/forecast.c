@@ -167,11 +167,11 @@ static void print_json(const forecast *f) {
     json_number(&j, "seconds", all_seconds(f));
     json_open(&j, "new", '[');
     for (const char *at = f->replaced; at != NULL && *at != '\0';) {
-        size_t length = strcspn(at, "\n");
-        char *name = take_copy(at, length);
+        char *name = take_copy(at, strcspn(at, " "));
         json_text(&j, NULL, name);
         free(name);
-        at += length + (at[length] != '\0');
+        at += strcspn(at, "\n");
+        at += at[0] != '\0';
     }
     json_close(&j, ']');
     json_open(&j, "phases", '[');

@@ -67,8 +67,17 @@ static int prepare_net(strata_net **net, const strata_weights *weights, const ch
     const char *words = wish->preprocess != NULL                               ? wish->preprocess
                         : strata_net_is_prepared(*net) || info.has_preparation ? ""
                                                                                : info.preprocess;
+    if (words[0] == '\0' && !strata_net_is_prepared(*net) && !info.has_preparation) {
+        return refuse_unprepared(path, wish);
+    }
     if (words[0] == '\0') {
-        return strata_net_is_prepared(*net) || info.has_preparation ? DONE : refuse_unprepared(path, wish);
+        if (wish->weights != NULL && !info.has_preparation && !wish->arguments->quiet) {
+            strata_net_info about;
+            strata_net_info_get(*net, false, &about);
+            warn("%s does not say how its pictures were prepared: as %s says, then; --preprocess names another way",
+                 safe_text(path).s, safe_text(about.name).s);
+        }
+        return DONE;
     }
     if (strata_net_preprocess(&prepared, *net, words, &err) != STRATA_OK) {
         return report(&err);

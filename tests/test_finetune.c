@@ -427,7 +427,7 @@ static void test_weights_of_another_head_are_taken_but_for_the_head(void **state
     char path[128];
     (void)snprintf(path, sizeof path, "%s/b.safetensors", folder);
     save_new(path, FIRE, "classes=7");
-    adapts(FIRE, NULL, STRATA_OK, "classifier.1.weight\nclassifier.1.bias\n");
+    adapts(FIRE, NULL, STRATA_OK, "classifier.1.weight zeros\nclassifier.1.bias zeros\n");
     adapts(FIRE, "classes=7", STRATA_OK, "");
     char other[1024];
     (void)snprintf(other, sizeof other, "%s", FIRE);
@@ -437,7 +437,7 @@ static void test_weights_of_another_head_are_taken_but_for_the_head(void **state
            "21x48x1x1");
     adapts(RESIDUAL, NULL, STRATA_FORMAT, "it does not fit the net: the net has no tensor 'stem.bias'");
     save_new(path, RESIDUAL, "classes=7"); /* saved for inference: without its side head */
-    adapts(RESIDUAL, NULL, STRATA_OK, "fc.weight\nfc.bias\n");
+    adapts(RESIDUAL, NULL, STRATA_OK, "fc.weight zeros\nfc.bias zeros\n");
 }
 
 /* The net's answers to one picture after its head became another's. */
@@ -471,9 +471,12 @@ static const char *const BEFORE_HEAD =
 
 static void test_a_new_head_calls_all_classes_equally_likely(void **state) {
     (void)state;
-    static const char *const fair[] = {"head: fc classes", "head: conv 1x1 classes, relu, avgpool global"};
-    /* Zeros would never move here: the rectifier hands nothing back, or the variance is zero. */
+    static const char *const fair[] = {
+        "head: fc classes", "head: fc classes, dropout 0.5", "head: conv 1x1 classes, relu, avgpool global",
+        "head: conv 1x1 classes bias=no, avgpool global", "head: conv 1x1 classes bias=no, leaky_relu, avgpool global"};
+    /* Zeros would never move here: the rectifier or the limit hands nothing back, or the variance is zero. */
     static const char *const drawn[] = {"head: conv 1x1 classes bias=no, relu, avgpool global",
+                                        "head: conv 1x1 classes, clip 0 1, avgpool global",
                                         "head: conv 1x1 classes bias=no, bn, avgpool global"};
     char text[512];
     float answers[10];

@@ -45,8 +45,9 @@ typedef struct load_state {
     size_t count;
     const bool *may_differ; /* [nodes of the core] its tensors may be others in the file: the model keeps its own */
     bool heads_too;         /* with may_differ: those that fit are taken all the same */
-    st_text *left;          /* with may_differ: what the model kept */
-    bool head_is_new;       /* the main head is among it */
+    st_text *left;          /* with may_differ: what the model kept, "NAME zeros" or "NAME drawn" in a line */
+    const st_node *zeros;   /* the layer that begins so where the file's is not taken; NULL: none does */
+    bool head_is_new;       /* it is not taken */
     bool stores;            /* second visit: values go into the model */
 } load_state;
 
@@ -74,8 +75,9 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
         }
         if (is_kept(state, parameter, name, expected)) {
             if (state->stores) {
-                state->head_is_new = state->head_is_new || !parameter->node->is_train_only;
-                st_text_add(state->left, "%s\n", name);
+                bool is_zero = parameter->node == state->zeros;
+                state->head_is_new = state->head_is_new || is_zero;
+                st_text_add(state->left, "%s %s\n", name, is_zero ? "zeros" : "drawn");
             }
             continue;
         }
@@ -210,16 +212,17 @@ strata_status st_checkpoint_load(strata_model *model, st_place_in_run *place, co
 strata_status st_checkpoint_adapt(strata_model *model, bool heads_too, st_text *left, const char *path,
                                   strata_error *err) {
     st_weights weights;
-    bool *heads = NULL;
+    bool *heads = NULL, rectifies = false;
     ST_TRY(st_weights_open(&weights, path, err));
     load_state state = {.model = model, .weights = &weights, .heads_too = heads_too, .left = left};
     strata_status status = st_regime_heads(&heads, weights.arena, model->core->graph, err);
-    state.may_differ = heads;
     if (status == STRATA_OK) {
+        state.may_differ = heads;
+        state.zeros = st_new_head_layer(model->core, heads, &rectifies);
         status = load_open(&state, NULL, NULL, err);
     }
     if (status == STRATA_OK && state.head_is_new) {
-        st_new_head_begin(model->core, heads);
+        st_new_head_begin(model->core, state.zeros, rectifies);
     }
     st_weights_close(&weights);
     return status;

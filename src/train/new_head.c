@@ -1,17 +1,28 @@
 /* How a last layer begins that is to learn other classes: with weights of zero, so that all classes are equally likely.
  * A drawn one would first have to unlearn what it says of strong features. One layer can begin so: its gradient is what
  * comes to it times what the loss says of each class, whatever its weights are. */
+#include <string.h>
+
 #include "train/tuning.h"
 
 static bool is_shift(const st_parameter *parameter) {
     return parameter->node->state[parameter->state].spec->is_shift;
 }
 
-/* The head's layer, or NULL where it has to begin as it was drawn. */
-static const st_node *find_layer(const st_model *core, const bool *heads, bool *is_end) {
+/* What lets nothing back through at zero: a rectifier does at 1; limits may anywhere. */
+static void look_behind(const st_graph *graph, const st_node *layer, bool *rectifies, bool *limits) {
+    for (const st_node *node = layer + 1; node < graph->nodes + graph->node_count; node++) {
+        bool counts = !node->is_train_only;
+        *rectifies = *rectifies || (counts && node->op->activation == ST_ACTIVATION_RELU);
+        *limits = *limits || (counts && strcmp(node->op->name, "clip") == 0);
+    }
+}
+
+const st_node *st_new_head_layer(const st_model *core, const bool *heads, bool *rectifies) {
     const st_graph *graph = core->graph;
     const st_node *layer = NULL;
-    bool has_shift = false;
+    bool has_shift = false, limits = false;
+    *rectifies = false;
     for (size_t p = 0; p < core->parameter_count; p++) {
         const st_node *node = core->parameters[p].node;
         if (!heads[node - graph->nodes] || node->is_train_only) {
@@ -23,18 +34,17 @@ static const st_node *find_layer(const st_model *core, const bool *heads, bool *
         layer = node;
         has_shift = has_shift || is_shift(&core->parameters[p]);
     }
-    *is_end = layer == &graph->nodes[graph->outputs[graph->main_output].node];
-    return has_shift || *is_end ? layer : NULL; /* a rectifier behind it would let nothing through */
+    if (layer != NULL) {
+        look_behind(graph, layer, rectifies, &limits);
+    }
+    return limits || (*rectifies && !has_shift) ? NULL : layer;
 }
 
-void st_new_head_begin(st_model *core, const bool *heads) {
-    bool is_end = false;
-    const st_node *layer = find_layer(core, heads, &is_end);
-    for (size_t p = 0; layer != NULL && p < core->parameter_count; p++) {
+void st_new_head_begin(st_model *core, const st_node *layer, bool rectifies) {
+    for (size_t p = 0; p < core->parameter_count; p++) {
         const st_parameter *parameter = &core->parameters[p];
         if (parameter->node == layer) {
-            /* A rectifier lets 1 through; what all classes have in common says nothing. */
-            st_real value = is_shift(parameter) && !is_end ? 1 : 0;
+            st_real value = is_shift(parameter) && rectifies ? 1 : 0; /* the same for all classes: it says nothing */
             for (size_t i = 0; i < parameter->published_count; i++) {
                 core->scratch[i] = value;
             }

@@ -28,9 +28,10 @@ strata_status st_regime_heads(bool **out, st_arena *arena, const st_graph *graph
 
 /* ---- a new head ------------------------------------------------------------------------------------------------- */
 
-/* Zeros in place of the numbers that were drawn for the last layer, and ones in its bias where something follows it; a
- * layer that cannot learn from zeros stays as it is. `heads`: what st_regime_heads gives. */
-void st_new_head_begin(st_model *core, const bool *heads);
+/* The layer of a new head that begins with zeros, or NULL: one that cannot learn from them stays as it was drawn.
+ * `heads`: what st_regime_heads gives. *rectifies: its bias begins with ones, since a rectifier stands behind it. */
+const st_node *st_new_head_layer(const st_model *core, const bool *heads, bool *rectifies);
+void st_new_head_begin(st_model *core, const st_node *layer, bool rectifies);
 
 /* ---- features: the value at the cut for every picture ----------------------------------------------------------- */
 

@@ -11,7 +11,7 @@ strata --version | grep -q protobuf || { echo 'built without protobuf-c'; exit 7
 /usr/bin/python3 -c 'import numpy' 2> /dev/null || { echo 'no python3-numpy, which writes the model'; exit 77; }
 /usr/bin/python3 -B "$SOURCE/tests/golden/record-caffe" --squeezenet "$weights" squeezenet.caffemodel
 strata predict squeezenet.caffemodel --classes "$names" "$pictures" --top 1 --json > caffe.json
-strata predict squeezenet1_1 --weights "$weights" --classes "$names" "$pictures" --top 1 --json > zoo.json
+strata predict squeezenet1_1 --weights "$weights" --classes "$names" "$pictures" --top 1 --json -q > zoo.json
 cmp caffe.json zoo.json && echo 'the same answers'
 /usr/bin/python3 -c '
 import json, os, sys

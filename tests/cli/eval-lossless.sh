@@ -17,6 +17,6 @@ labels = numpy.fromfile(sys.argv[1] + "/labels.bin", dtype=numpy.uint8).reshape(
 numpy.concatenate([labels, planes], axis=1).tofile(sys.argv[2])
 PYTHON
 for net in resnet20_cifar:20-12fca82f resnet56_cifar:56-4bfd9763; do
-    strata eval "${net%:*}" --weights "$weights/resnet${net#*:}.th" --data cifar --json |
+    strata eval "${net%:*}" --weights "$weights/resnet${net#*:}.th" --data cifar --json -q |
         sed -n 's/.*\("count": [0-9]*, "correct": [0-9]*\).*"crops".*/\1/p'
 done

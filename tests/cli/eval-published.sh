@@ -10,5 +10,5 @@ strata --version | grep -q libjpeg || { echo 'built without libjpeg'; exit 77; }
 zstd -q -d --long=27 -c "$data/cifar10-jpeg.tar.zst" | tar -x --wildcards '*test/*'
 test=$(find . -type d -name test | head -n 1)
 printf '%s\n' airplane automobile bird cat deer dog frog horse ship truck > names.txt
-strata eval resnet20_cifar --weights "$weights" --data "${test%test}" --classes names.txt --json |
+strata eval resnet20_cifar --weights "$weights" --data "${test%test}" --classes names.txt --json -q |
     sed -n 's/.*\("count": [0-9]*, "correct": [0-9]*\).*"crops".*/\1/p'

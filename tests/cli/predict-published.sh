@@ -8,16 +8,17 @@ if [ ! -r "$weights" ] || [ ! -d "$pictures" ]; then
 fi
 strata --version | grep -q libjpeg || { echo 'built without libjpeg'; exit 77; }
 cp "$pictures/n02391049_zebra.JPEG" zebra.jpg
-strata predict squeezenet1_1 --weights "$weights" zebra.jpg --top 1
-strata predict squeezenet1_1 --weights "$weights" --classes "$names" zebra.jpg --top 1
-strata predict squeezenet1_1 --weights "$weights" --classes "$names" "$pictures" --top 1 --json > all.json
+ln -s "$weights" squeezenet.safetensors
+strata predict squeezenet1_1 --weights squeezenet.safetensors zebra.jpg --top 1
+strata predict squeezenet1_1 --weights squeezenet.safetensors --preprocess caffe --classes "$names" zebra.jpg --top 1
+strata predict squeezenet1_1 --weights squeezenet.safetensors --classes "$names" "$pictures" --top 1 --json -q > all.json
 echo "$(grep -o '"file"' all.json | wc -l) pictures"
 strata predict squeezenet1_1 zebra.jpg
 echo "exit $?"
 head -n 9 "$names" > nine.txt
-strata predict squeezenet1_1 --weights "$weights" --classes nine.txt zebra.jpg
+strata predict squeezenet1_1 --weights squeezenet.safetensors --classes nine.txt zebra.jpg -q
 echo "exit $?"
 { head -n 5 "$names"; echo; } | cat - "$names" > hole.txt
-strata predict squeezenet1_1 --weights "$weights" --classes hole.txt zebra.jpg
+strata predict squeezenet1_1 --weights squeezenet.safetensors --classes hole.txt zebra.jpg -q
 echo "exit $?"
-strata predict squeezenet1_1 --weights "$weights" --classes "$weights" zebra.jpg 2>&1 | sed "s|$STRATA_TEST_DATA|DATA|"
+strata predict squeezenet1_1 --weights squeezenet.safetensors --classes squeezenet.safetensors zebra.jpg -q
