@@ -171,6 +171,63 @@ static void test_weights_in_a_row_are_mapped(void **state) {
     strata_net_free(net);
 }
 
+/* Within a layer names that say what they are go before the order, in a row and layer by layer. */
+static void test_names_within_a_layer_are_obeyed(void **state) {
+    (void)state;
+    static const put rows[][8] = {{{"a/conv/weights:0", 4, {2, 1, 3, 3}, 5}, /* as TensorFlow lists them */
+                                   {"a/conv/biases:0", 1, {2}, 20},
+                                   {"a/n/beta:0", 1, {2}, 32},
+                                   {"a/n/gamma:0", 1, {2}, 30},
+                                   {"a/n/moving_mean:0", 1, {2}, 34},
+                                   {"a/n/moving_variance:0", 1, {2}, 36},
+                                   {"a/d/weights:0", 2, {3, 32}, 7},
+                                   {"a/d/biases:0", 1, {3}, 50}},
+                                  {{"m.a.bias", 1, {2}, 20}, /* sorted */
+                                   {"m.a.weight", 4, {2, 1, 3, 3}, 5},
+                                   {"m.an.bias", 1, {2}, 32},
+                                   {"m.an.running_mean", 1, {2}, 34},
+                                   {"m.an.running_var", 1, {2}, 36},
+                                   {"m.an.weight", 1, {2}, 30},
+                                   {"m.b.bias", 1, {3}, 50},
+                                   {"m.b.weight", 2, {3, 32}, 7}}};
+    strata_net *net = parse(NET);
+    for (size_t i = 0; i < ST_COUNT_OF(rows); i++) {
+        strata_error err = {0};
+        strata_fit fit;
+        write_file(rows[i], 8, NULL, 0);
+        strata_weights *weights = open_file();
+        check(strata_weights_fit(&fit, weights, net, &err), &err);
+        assert_true(fit.fits_by_order);
+        size_t seen = 0;
+        for (size_t k = 0; k < fit.mapped_count; k++) {
+            static const char *const last[][4] = {{"gamma:0", "beta:0", "moving_mean:0", "moving_variance:0"},
+                                                  {"weight", "bias", "running_mean", "running_var"}};
+            static const char *const wanted[] = {"bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"};
+            for (size_t w = 0; w < 4; w++) {
+                if (strcmp(fit.mapped[k].wanted, wanted[w]) == 0) {
+                    assert_non_null(strstr(fit.mapped[k].found, last[i][w]));
+                    seen++;
+                }
+            }
+        }
+        assert_int_equal(seen, 4);
+        strata_fit_free(&fit);
+        strata_weights_free(weights);
+    }
+    put twice[8]; /* two of them say that they are the scale: that is no layer */
+    memcpy(twice, rows[0], sizeof twice);
+    twice[2].name = "a/n/gamma:1";
+    strata_error err = {0};
+    strata_fit fit;
+    write_file(twice, 8, NULL, 0);
+    strata_weights *weights = open_file();
+    check(strata_weights_fit(&fit, weights, net, &err), &err);
+    assert_false(fit.fits_by_order);
+    strata_fit_free(&fit);
+    strata_weights_free(weights);
+    strata_net_free(net);
+}
+
 /* Keras lists a shortcut's convolution before the batch norms of both ways. */
 static void test_weights_out_of_row_are_mapped_layer_by_layer(void **state) {
     (void)state;
@@ -387,6 +444,7 @@ int main(void) {
         cmocka_unit_test(test_weights_that_fit),
         cmocka_unit_test(test_weights_of_other_classes),
         cmocka_unit_test(test_weights_in_a_row_are_mapped),
+        cmocka_unit_test(test_names_within_a_layer_are_obeyed),
         cmocka_unit_test(test_weights_out_of_row_are_mapped_layer_by_layer),
         cmocka_unit_test(test_conventions_become_the_input_line),
         cmocka_unit_test(test_other_words_are_refused),

@@ -181,14 +181,6 @@ static strata_status list_both(fitting *f, const st_graph *graph, bool with_head
     return STRATA_OK;
 }
 
-static bool all_in_a_row(const fitting *f) {
-    bool same = f->want_count == f->has_count;
-    for (size_t i = 0; same && i < f->want_count; i++) {
-        same = near_dims(f->has[i], f->wants[i].state);
-    }
-    return same;
-}
-
 /* How many tensors from `first` on have the same text before their last dot. */
 static size_t group_length(const fitting *f, size_t first) {
     const char *name = f->has[first]->name, *dot = strrchr(name, '.');
@@ -208,29 +200,102 @@ static size_t layer_length(const fitting *f, size_t first) {
     return length;
 }
 
+/* What a tensor is to its layer, by the last word of its name in PyTorch's, Keras', TensorFlow's or Caffe's way; -1: it
+ * does not say. */
+static int role_of(const char *name) {
+    static const struct {
+        const char *word;
+        int role;
+    } words[] = {{"weight", 0},
+                 {"weights", 0},
+                 {"kernel", 0},
+                 {"gamma", 0},
+                 {"scale", 0},
+                 {"bias", 1},
+                 {"biases", 1},
+                 {"beta", 1},
+                 {"shift", 1},
+                 {"offset", 1},
+                 {"running_mean", 2},
+                 {"moving_mean", 2},
+                 {"mean", 2},
+                 {"running_var", 3},
+                 {"moving_var", 3},
+                 {"moving_variance", 3},
+                 {"running_variance", 3},
+                 {"variance", 3},
+                 {"var", 3}};
+    const char *last = name;
+    for (const char *at = name; *at != '\0'; at++) {
+        last = *at == '.' || *at == '/' ? at + 1 : last;
+    }
+    size_t length = strcspn(last, ":"); /* TensorFlow: "gamma:0" */
+    for (size_t i = 0; i < ST_COUNT_OF(words); i++) {
+        if (strlen(words[i].word) == length && strncmp(words[i].word, last, length) == 0) {
+            return words[i].role;
+        }
+    }
+    return -1;
+}
+
+/* Which of `length` tensors from `has` on is which of a layer's, from want `first` on: by what their names say they
+ * are, else in their order. False: shapes or names contradict it. */
+static bool assign_group(const st_tensor **out, const fitting *f, size_t first, const st_tensor *const *has,
+                         size_t length) {
+    bool contradicts = false;
+    for (size_t k = 0; k < length; k++) {
+        int role = role_of(has[k]->name), right = role_of(f->wants[first + k].state->path);
+        contradicts = contradicts || (role >= 0 && right >= 0 && role != right);
+    }
+    for (size_t k = 0; k < length; k++) {
+        size_t at = contradicts ? 0 : k;
+        while (contradicts && at < length && role_of(has[at]->name) != role_of(f->wants[first + k].state->path)) {
+            at++;
+        }
+        if (at == length || !near_dims(has[at], f->wants[first + k].state)) {
+            return false;
+        }
+        out[k] = has[at];
+    }
+    return true;
+}
+
+/* The file's tensors in their order, but that names within a layer say what they are. */
+static bool in_a_row(fitting *f) {
+    for (size_t i = 0, length; i < f->want_count; i += length) {
+        length = layer_length(f, i);
+        if (!assign_group(f->by_order + i, f, i, f->has + i, length)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Each layer of the net gets the first group of tensors, not yet given away, that has its shapes. */
 static bool by_layers(fitting *f, bool *taken) {
     for (size_t i = 0; i < f->want_count;) {
         size_t length = layer_length(f, i), at = 0;
-        for (; at < f->has_count; at += group_length(f, at)) {
-            bool fits = !taken[at] && group_length(f, at) == length;
-            for (size_t k = 0; fits && k < length; k++) {
-                fits = near_dims(f->has[at + k], f->wants[i + k].state);
-            }
-            if (fits) {
-                break;
-            }
+        while (at < f->has_count && (taken[at] || group_length(f, at) != length ||
+                                     !assign_group(f->by_order + i, f, i, f->has + at, length))) {
+            at += group_length(f, at);
         }
         if (at >= f->has_count) {
             return false;
         }
         for (size_t k = 0; k < length; k++) {
             taken[at + k] = true;
-            f->by_order[i + k] = f->has[at + k];
         }
         i += length;
     }
     return true;
+}
+
+static bool has_same_shapes(const fitting *f) {
+    bool same = f->want_count == f->has_count;
+    for (size_t i = 0; same && i < f->want_count; i++) {
+        same = near_dims(f->has[i], f->wants[i].state);
+    }
+    return same;
 }
 
 static void sort_by_layers(fitting *f, const st_graph *graph, const int *order, size_t count, wanted *room) {
@@ -261,7 +326,7 @@ static strata_status map_as_keras(fitting *f, const st_graph *graph, bool *done,
         memcpy(ways[way], own, f->want_count * sizeof *own);
         f->wants = ways[way];
         sort_by_layers(f, graph, order, count, room);
-        fits[way] = all_in_a_row(f);
+        fits[way] = has_same_shapes(f);
     }
     bool same = memcmp(ways[0], ways[1], f->want_count * sizeof *own) == 0;
     f->wants = own;
@@ -287,8 +352,7 @@ static strata_status map_by_order(fitting *f, const st_graph *graph, strata_erro
         ST_TRY(st_arena_alloc(&taken, f->arena, f->has_count, sizeof *taken, err));
         if (is_keras) {
             ST_TRY(map_as_keras(f, graph, &done, err));
-        } else if (all_in_a_row(f)) {
-            memcpy(f->by_order, f->has, f->has_count * sizeof *f->has);
+        } else if (in_a_row(f)) {
             f->way = STRATA_FIT_IN_A_ROW;
             done = true;
         }
