@@ -380,6 +380,20 @@ static void test_all_that_is_lacking_is_said_at_once(void **state) {
         put_model(&graph, 13);
         refused(STRATA_UNSUPPORTED, "it needs what strata has not: ReduceMean not over rows and columns (node 0)");
     }
+    graph = picture("1x2x4x4"); /* in another order than a net's answer */
+    node = node_of("Transpose", "in", "a");
+    put_attribute_ints(&node, "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Relu", "a", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "its output 'out' has its channels last; a net's stand first");
+    graph = picture("1x2x4x4");
+    node = node_of("Transpose", "in", "a");
+    put_attribute_ints(&node, "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Flatten", "a", "out");
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "its output 'out' has its channels last; a net's stand first");
     graph = picture("1x2x4x4");
     put_node(&graph, "GlobalAveragePool", "in", "out");
     put_model(&graph, 18);

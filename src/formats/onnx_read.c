@@ -310,6 +310,10 @@ static strata_status read_output(int *id, st_onnx *o, strata_error *err) {
         return st_fail_file(err, STRATA_UNSUPPORTED, o->out->file.path, "its output '%.64s' is a constant", name);
     }
     bool is_vector = value->dims.h == 1 && value->dims.w == 1;
+    if (value->is_last && !is_vector) { /* the net's would stand in another order */
+        return st_fail_file(err, STRATA_UNSUPPORTED, o->out->file.path,
+                            "its output '%.64s' has its channels last; a net's stand first", name);
+    }
     bool is_normed = value->is_normed && (is_vector || value->is_log); /* not of each pixel for itself */
     if (is_normed) {
         value->is_normed = value->is_log = false;
