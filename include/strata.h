@@ -484,7 +484,7 @@ typedef struct strata_train_options {
     /* Transfer learning: a part of the net is trained, of a model that is built for inference. What comes before that
      * part is computed once for each picture and kept. */
     const char *train;        /* "head", "second-half", "all", or paths, "layer4 fc"; NULL: a model built with train */
-    double body_rate;         /* learning rate of what is trained besides the head [a tenth of learning_rate] */
+    double body_rate;         /* learning rate of what is trained besides the head [learning_rate; adamw: a tenth] */
     int64_t thaw;             /* epochs in which the head is trained alone, before the rest [0] */
     int64_t variants;         /* with augmentation: features kept of each picture [8]; negative: none, all is computed
                                  in each epoch */

@@ -181,10 +181,10 @@ static int run(void *all) {
         return refuse("--thaw %lld leaves nothing of the %lld epochs for the rest", (long long)p->thaw,
                       (long long)p->epochs);
     }
-    if (p->learning_rate == 0) {
-        p->learning_rate = strcmp(p->optimizer, "adamw") == 0 ? 0.001 : 0.01;
-    }
-    p->body_rate = p->body_rate > 0 ? p->body_rate : p->learning_rate / 10;
+    /* A head that begins at zero pulls gently at what is before it; adamw moves all by as much, however gently. */
+    p->learning_rate = p->learning_rate > 0 ? p->learning_rate : 0.001;
+    double share = strcmp(p->optimizer, "adamw") == 0 ? 0.1 : 1;
+    p->body_rate = p->body_rate > 0 ? p->body_rate : p->learning_rate * share;
     p->variants = option_was_given(&command_finetune, &a->common, "variants") && p->variants == 0 ? -1 : p->variants;
     text paths = {0};
     p->train = p->train != NULL ? p->train : "auto";
@@ -209,9 +209,9 @@ static const option options[] = {
     {OPTION_COUNT, 0, "epochs", "E", "times through the training pictures (20)", PLAN(epochs), 1, 1e6},
     {OPTION_COUNT, 0, "batch", "B", "pictures in a step (32)", PLAN(batch), 1, 1e6},
     {OPTION_CHOICE, 0, "optimizer", "sgd|adamw", "(sgd)", PLAN(optimizer), 0, 0},
-    {OPTION_NUMBER, 0, "lr", "R", "of the head, at its highest (sgd 0.01, adamw 0.001)", PLAN(learning_rate), 1e-12,
+    {OPTION_NUMBER, 0, "lr", "R", "of the head, at its highest (0.001)", PLAN(learning_rate), 1e-12, 1e6},
+    {OPTION_NUMBER, 0, "body-lr", "R", "of what else is trained (as --lr; adamw: a tenth)", PLAN(body_rate), 1e-12,
      1e6},
-    {OPTION_NUMBER, 0, "body-lr", "R", "of what else is trained (a tenth of --lr)", PLAN(body_rate), 1e-12, 1e6},
     {OPTION_COUNT, 0, "thaw", "N", "the head alone for N epochs, then the rest too (0)", PLAN(thaw), 0, 1e6},
     {OPTION_COUNT, 0, "variants", "K", "augmented features kept of a picture (8); 0: none", PLAN(variants), 0, 10000},
     {OPTION_NUMBER, 0, "momentum", "M", "(0.9; 0: none)", PLAN(momentum), 0, 0.999999},

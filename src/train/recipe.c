@@ -80,7 +80,8 @@ static strata_status parse_step_at(st_recipe *recipe, const char *text, strata_e
 /* What concerns a part of the net. Mixed pictures have no features of their own: then none are kept. */
 static strata_status fill_tuning(st_recipe *recipe, const strata_train_options *options, strata_error *err) {
     enum { STANDARD_VARIANTS = 8, MOST_VARIANTS = 10000 };
-    double rate = options->body_rate == 0.0 ? recipe->learning_rate / 10.0 : options->body_rate;
+    double share = recipe->optimizer == ST_OPTIMIZER_ADAMW ? 0.1 : 1.0;
+    double rate = options->body_rate == 0.0 ? recipe->learning_rate * share : options->body_rate;
     ST_FAIL_IF(!is_between(rate, 1e-12, 1e6), err, STRATA_INVALID,
                "the learning rate of the body must be above 0, found %g", rate);
     ST_FAIL_IF(options->variants > MOST_VARIANTS, err, STRATA_INVALID, "variants must be at most %d, found %lld",
