@@ -57,7 +57,7 @@ static void add_known(text *out, const strata_weights_info *info) {
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
-/* Tensors with numbers that are not finite: weights that cannot work. 0 or more; -1: one could not be read. */
+/* Numbers that are not finite: weights that cannot work. 0 or more; -1: a tensor could not be read. */
 static int64_t count_broken(const strata_weights *weights, size_t count, strata_error *err) {
     int64_t broken = 0;
     for (size_t i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ static int64_t count_broken(const strata_weights *weights, size_t count, strata_
         if (strata_weights_measure(&range, weights, i, err) != STRATA_OK) {
             return -1;
         }
-        broken += range.not_finite > 0;
+        broken += (int64_t)range.not_finite;
     }
     return broken;
 }
@@ -217,7 +217,17 @@ static void add_rows(json *j, const char *key, const strata_fit_row *rows, size_
     json_close(j, ']');
 }
 
-static void add_tensors(json *j, const strata_weights *weights, size_t count) {
+static void add_values(json *j, const strata_weights *weights, size_t index) {
+    strata_tensor_range range;
+    if (strata_weights_measure(&range, weights, index, NULL) == STRATA_OK) {
+        json_number(j, "least", range.least);
+        json_number(j, "most", range.most);
+        json_number(j, "mean", range.mean);
+        json_count(j, "not_finite", (int64_t)range.not_finite);
+    }
+}
+
+static void add_tensors(json *j, const strata_weights *weights, size_t count, bool values) {
     json_open(j, "tensors", '[');
     for (size_t i = 0; i < count; i++) {
         strata_tensor_info tensor;
@@ -230,6 +240,9 @@ static void add_tensors(json *j, const strata_weights *weights, size_t count) {
             json_count(j, NULL, tensor.dims[d]);
         }
         json_close(j, ']');
+        if (values) {
+            add_values(j, weights, i);
+        }
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -250,7 +263,7 @@ static void print_json(const strata_weights *weights, const strata_weights_info 
     if (info->note[0] != '\0') {
         json_text(&j, "note", info->note);
     }
-    add_tensors(&j, weights, info->tensor_count);
+    add_tensors(&j, weights, info->tensor_count, a->values);
     if (fit != NULL) {
         json_text(&j, "net", a->net);
         json_bool(&j, "fits", fit->fits);
@@ -285,8 +298,8 @@ static void print_text(const strata_weights *weights, const strata_weights_info 
         line += length + (line[length] == '\n');
     }
     if (broken > 0) {
-        printf("%s tensors hold numbers that are not finite (NaN or infinite): these weights cannot work\n",
-               count_text(broken).s);
+        printf("%s of the numbers %s not finite (NaN or infinite): these weights cannot work\n", count_text(broken).s,
+               broken == 1 ? "is" : "are");
     }
     if (fit != NULL) {
         print_fit(fit, a);
