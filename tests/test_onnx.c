@@ -415,6 +415,13 @@ static void test_broken_graphs_are_refused(void **state) {
     put_node(&graph, "Relu", "nobody", "out");
     put_model(&graph, 13);
     refused(STRATA_FORMAT, "node 0 (Relu): it reads 'nobody', which nothing makes");
+    graph = picture("1x2x8x8");
+    put_weight(&graph, "w", "2x2x3x3");
+    st_text node = node_of("Conv", "in,w", "out");
+    put_attribute_ints(&node, "kernel_shape", (const int64_t[2]){5, 5}, 2);
+    put_message(&graph, 1, &node);
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 0 (Conv): its kernel_shape is not that of its weight, 3x3");
     graph = picture("1x2x4x4");
     put_node(&graph, "Relu", "in", "out");
     put_node(&graph, "Tanh", "in", "out");

@@ -192,6 +192,12 @@ static strata_status read_conv(st_onnx *o, const Onnx__NodeProto *node, strata_e
     }
     w.kernel[0] = weight->shape[2];
     w.kernel[1] = weight->shape[3];
+    const Onnx__AttributeProto *kernel = st_onnx_find_attribute(node, "kernel_shape");
+    if (kernel != NULL && kernel->n_ints > 0 &&
+        (kernel->n_ints != 2 || kernel->ints[0] != w.kernel[0] || kernel->ints[1] != w.kernel[1])) {
+        return st_onnx_fail(o, err, "its kernel_shape is not that of its weight, %" PRId64 "x%" PRId64, w.kernel[0],
+                            w.kernel[1]);
+    }
     if (in->is_normed) {
         ST_TRY(st_onnx_settle(o, in, false, &can, err));
     }
