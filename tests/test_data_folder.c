@@ -295,9 +295,18 @@ static void test_folder_leaves_out_what_cannot_be_opened(void **state) {
     assert_int_equal(symlink("loop.jpg", path), 0);
     snprintf(path, sizeof path, "%s/a/pipe.jpg", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
-    snprintf(path, sizeof path, "%s/self", folder); /* a class that is the folder itself holds no pictures */
+    snprintf(path, sizeof path, "%s/self", folder); /* links that lead back are no classes */
     assert_int_equal(symlink(".", path), 0);
+    snprintf(path, sizeof path, "%s/loop", folder);
+    assert_int_equal(symlink("../..", path), 0);
+    snprintf(path, sizeof path, "%s/b", folder); /* any other is */
+    assert_int_equal(symlink("a", path), 0);
     strata_dataset *data = open_folder(NULL);
+    assert_int_equal(strata_dataset_class_count(data), 2);
+    assert_string_equal(strata_dataset_class(data, 1), "b");
+    strata_dataset_free(data);
+    assert_int_equal(unlink(path), 0);
+    data = open_folder(NULL);
     assert_int_equal(strata_dataset_count(data, STRATA_TRAIN), 30);
     assert_int_equal(strata_dataset_broken_count(data), 2);
     assert_string_equal(strata_dataset_broken(data, 0, &reason), "a/loop.jpg");

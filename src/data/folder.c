@@ -63,8 +63,18 @@ static void sort_names(list *of) {
     }
 }
 
-/* What lies in a folder, folders and files, each sorted by bytes. Links are followed; names with a dot in front are not
- * looked at, nor what macOS adds to archives. */
+/* Whether a link leads to the folder that it is in, or to one around that: followed, it would go on for ever. */
+static bool leads_back(const char *link, const char *folder) {
+    char to[PATH_MAX], from[PATH_MAX];
+    if (realpath(link, to) == NULL || realpath(folder, from) == NULL) {
+        return false;
+    }
+    size_t length = strcmp(to, "/") == 0 ? 0 : strlen(to);
+    return strncmp(to, from, length) == 0 && (from[length] == '/' || from[length] == '\0');
+}
+
+/* What lies in a folder, folders and files, each sorted by bytes. Links are followed, but back; names with a dot in
+ * front are not looked at, nor what macOS adds to archives. */
 static strata_status list_folder(list *folders, list *files, st_arena *arena, const char *folder, strata_error *err) {
     DIR *open = opendir(folder);
     *folders = *files = (list){0};
@@ -81,6 +91,9 @@ static strata_status list_folder(list *folders, list *files, st_arena *arena, co
         bool is_folder = entry->d_type == DT_DIR;
         if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
             is_folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+        }
+        if (is_folder && entry->d_type != DT_DIR && leads_back(path, folder)) {
+            continue;
         }
         status = add_name(is_folder ? folders : files, arena, entry->d_name, err);
     }
