@@ -4,24 +4,18 @@
  *   bench_load [NET [FILE]]      (resnet152) */
 #include <stdio.h>
 #include <stdlib.h>
-#include <strata.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 7 };
+#include "base/base.h"
 
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { ROUNDS = 7 };
 
 static strata_status measure(strata_model *model, const char *name, const char *file, strata_error *err) {
     double best = 0.0;
     for (int i = 0; i < ROUNDS; i++) {
-        double begun = now();
+        double begun = st_clock_s();
         strata_status status = strata_model_load(model, file, err);
-        double seconds = now() - begun;
+        double seconds = st_clock_s() - begun;
         if (status != STRATA_OK) {
             return status;
         }

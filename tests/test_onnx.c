@@ -296,6 +296,17 @@ static void test_padding_of_means_counts_or_not(void **state) {
             "}\n");
 }
 
+/* A mean of `in` over one axis, and a mean of what is left over another. */
+static void put_two_means(st_text *graph, const int64_t axes[2], bool keeps) {
+    static const char *const names[] = {"in", "a", "out"};
+    for (size_t k = 0; k < 2; k++) {
+        st_text node = node_of("ReduceMean", names[k], names[k + 1]);
+        put_attribute_ints(&node, "axes", &axes[k], 1);
+        put_attribute_int(&node, "keepdims", keeps);
+        put_message(graph, 1, &node);
+    }
+}
+
 /* A mean over rows and columns in two steps, as x.mean(3).mean(2) is exported, is one layer; `keepdims` in both. */
 static void test_two_means_are_one(void **state) {
     (void)state;
@@ -303,14 +314,7 @@ static void test_two_means_are_one(void **state) {
     static const int64_t axes[][2] = {{3, 2}, {-1, -1}, {2, 2}, {3, 2}, {2, 3}};
     for (size_t i = 0; i < ST_COUNT_OF(axes); i++) {
         st_text graph = picture("1x2x6x4");
-        st_text node = node_of("ReduceMean", "in", "a");
-        put_attribute_ints(&node, "axes", &axes[i][0], 1);
-        put_attribute_int(&node, "keepdims", i >= 3);
-        put_message(&graph, 1, &node);
-        node = node_of("ReduceMean", "a", "out");
-        put_attribute_ints(&node, "axes", &axes[i][1], 1);
-        put_attribute_int(&node, "keepdims", i >= 3);
-        put_message(&graph, 1, &node);
+        put_two_means(&graph, axes[i], i >= 3);
         put_model(&graph, 13);
         becomes("network g {\n"
                 "    input 6x4x2\n"
@@ -369,31 +373,20 @@ static void test_all_that_is_lacking_is_said_at_once(void **state) {
     static const int64_t axes[][2] = {{1, 2}, {3, 1}, {3, 3}}; /* of a mean and the next, which sees what is left */
     for (size_t i = 0; i < ST_COUNT_OF(axes); i++) {
         graph = picture("1x2x6x4");
-        node = node_of("ReduceMean", "in", "a");
-        put_attribute_ints(&node, "axes", &axes[i][0], 1);
-        put_attribute_int(&node, "keepdims", i == 2);
-        put_message(&graph, 1, &node);
-        node = node_of("ReduceMean", "a", "out");
-        put_attribute_ints(&node, "axes", &axes[i][1], 1);
-        put_attribute_int(&node, "keepdims", i == 2);
-        put_message(&graph, 1, &node);
+        put_two_means(&graph, axes[i], i == 2);
         put_model(&graph, 13);
         refused(STRATA_UNSUPPORTED, "it needs what strata has not: ReduceMean not over rows and columns (node 0)");
     }
-    graph = picture("1x2x4x4"); /* in another order than a net's answer */
-    node = node_of("Transpose", "in", "a");
-    put_attribute_ints(&node, "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
-    put_message(&graph, 1, &node);
-    put_node(&graph, "Relu", "a", "out");
-    put_model(&graph, 13);
-    refused(STRATA_UNSUPPORTED, "its output 'out' has its channels last; a net's stand first");
-    graph = picture("1x2x4x4");
-    node = node_of("Transpose", "in", "a");
-    put_attribute_ints(&node, "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
-    put_message(&graph, 1, &node);
-    put_node(&graph, "Flatten", "a", "out");
-    put_model(&graph, 13);
-    refused(STRATA_UNSUPPORTED, "its output 'out' has its channels last; a net's stand first");
+    static const char *const last[] = {"Relu", "Flatten"}; /* in another order than a net's answer */
+    for (size_t i = 0; i < ST_COUNT_OF(last); i++) {
+        graph = picture("1x2x4x4");
+        node = node_of("Transpose", "in", "a");
+        put_attribute_ints(&node, "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
+        put_message(&graph, 1, &node);
+        put_node(&graph, last[i], "a", "out");
+        put_model(&graph, 13);
+        refused(STRATA_UNSUPPORTED, "its output 'out' has its channels last; a net's stand first");
+    }
     graph = picture("1x2x4x4");
     put_node(&graph, "GlobalAveragePool", "in", "out");
     put_model(&graph, 18);
