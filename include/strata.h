@@ -134,6 +134,8 @@ typedef struct strata_net_info {
     int64_t parameters, statistics, multiply_adds; /* as layer_info, summed over what `for_training` shows */
     int64_t class_count;                           /* channels of the main output */
     size_t layer_count;
+    const char *preparation; /* the keys of its input line: "mean=0.5 std=0.2"; "" without any; lent */
+    bool is_zoo;             /* built in, and nobody's own file */
 } strata_net_info;
 
 /* `name_or_path`: a name of the zoo ("lenet5"), a .net file, or a checkpoint whose metadata holds a net. `settings`:
@@ -224,6 +226,15 @@ STRATA_API strata_status strata_weights_measure(strata_tensor_range *out, const 
 /* Reads all values and compares them with the hash that the file brings: STRATA_FORMAT where it is damaged. A file
  * without a hash is fine. Loading a model does this too. */
 STRATA_API strata_status strata_weights_check(const strata_weights *weights, strata_error *err);
+/* A file whose bytes somebody published, as their SHA-256 tells; all texts "" for one that strata does not know. */
+typedef struct strata_weights_publication {
+    const char *name;       /* "resnet50-0676ba61.pth", whatever the file is called here */
+    const char *by;         /* "torchvision" */
+    const char *preprocess; /* how its pictures were prepared: what strata_net_preprocess takes */
+} strata_weights_publication;
+/* Reads the whole file. */
+STRATA_API strata_status strata_weights_publication_get(strata_weights_publication *out, const strata_weights *weights,
+                                                        strata_error *err);
 /* The same tensors in another file, .safetensors or .pth by its ending, read again before it gets its name. preprocess:
  * how their pictures were prepared, as strata_net_preprocess takes it, written into the file; NULL: as it is. Atomic.
  */

@@ -14,9 +14,10 @@ typedef struct arguments {
 typedef struct work {
     const arguments *a;
     const char *in, *out;
-    char *file;   /* with the weights; NULL: `in` is a net alone */
-    char *beside; /* of a .net: where its weights go */
-    bool stays;   /* they are there already */
+    char *file;       /* with the weights; NULL: `in` is a net alone */
+    char *beside;     /* of a .net: where its weights go */
+    bool stays;       /* they are there already */
+    bool is_prepared; /* the file or its publisher says how its pictures were */
     strata_runtime *runtime;
     strata_net *net;
     strata_weights *weights;
@@ -46,29 +47,23 @@ static int open_net(work *w) {
     return DONE;
 }
 
-/* How its pictures are prepared, where that is chosen here. Exit status. */
-static int prepare_net(work *w, const char *preprocess) {
-    strata_error err;
-    strata_net *prepared = NULL;
-    if (preprocess == NULL || preprocess[0] == '\0') {
+/* How its pictures are prepared: as it was asked for, as the file or its publisher says, else as the net says. Exit
+ * status. */
+static int prepare_net(work *w) {
+    const arguments *a = w->a;
+    if (a->preprocess != NULL) {
+        return preparation_set(&w->net, a->preprocess);
+    }
+    if (w->weights == NULL || (w->info.has_net && a->net == NULL && strata_net_is_prepared(w->net))) {
         return DONE;
     }
-    if (strata_net_preprocess(&prepared, w->net, preprocess, &err) != STRATA_OK) {
-        return report(&err);
-    }
-    strata_net_free(w->net);
-    w->net = prepared;
-    return DONE;
+    return preparation_take(&w->is_prepared, &w->net, w->weights, w->file, &a->common);
 }
 
 static int open_weights(work *w) {
     strata_error err;
-    const arguments *a = w->a;
     int status = open_net(w);
-    if (status == DONE && a->preprocess == NULL && !strata_net_is_prepared(w->net)) {
-        status = prepare_net(w, w->info.preprocess);
-    }
-    if (status == DONE && a->map != NULL && strata_weights_map(w->weights, w->net, &err) != STRATA_OK) {
+    if (status == DONE && w->a->map != NULL && strata_weights_map(w->weights, w->net, &err) != STRATA_OK) {
         status = report(&err);
     }
     return status;
@@ -85,7 +80,7 @@ static int open_input(work *w) {
     } else if (strata_net_load(&w->net, w->in, w->a->common.settings.bytes, &err) != STRATA_OK) {
         status = report(&err);
     }
-    return status == DONE ? prepare_net(w, w->a->preprocess) : status;
+    return status == DONE ? prepare_net(w) : status;
 }
 
 /* ---- where it goes ---------------------------------------------------------------------------------------------- */
@@ -177,6 +172,9 @@ static void print_before(const work *w) {
     print_fact("net", "%s, %s parameters", net.name, count_text(net.parameters).s);
     if (w->weights != NULL) {
         print_fact("weights", "%s, %s", safe_text(w->file).s, w->info.format);
+        if (!w->is_prepared && net.is_zoo && strata_net_is_prepared(w->net)) {
+            print_fact("pictures", "as %s in the zoo says, since the file does not: %s", net.name, net.preparation);
+        }
     }
 }
 

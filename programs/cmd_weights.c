@@ -248,8 +248,9 @@ static void add_tensors(json *j, const strata_weights *weights, size_t count, bo
     json_close(j, ']');
 }
 
-static void print_json(const strata_weights *weights, const strata_weights_info *info, int64_t broken,
-                       const strata_fit *fit, const arguments *a) {
+static void print_json(const strata_weights *weights, const strata_weights_info *info,
+                       const strata_weights_publication *known, int64_t broken, const strata_fit *fit,
+                       const arguments *a) {
     json j = {0};
     json_open(&j, NULL, '{');
     json_text(&j, "file", a->common.items[0]);
@@ -260,6 +261,13 @@ static void print_json(const strata_weights *weights, const strata_weights_info 
     json_bool(&j, "has_net", info->has_net);
     json_bool(&j, "has_classes", info->has_classes);
     json_bool(&j, "has_preparation", info->has_preparation || info->preprocess[0] != '\0');
+    if (known->by[0] != '\0') {
+        json_open(&j, "published", '{');
+        json_text(&j, "name", known->name);
+        json_text(&j, "by", known->by);
+        json_text(&j, "preprocess", known->preprocess);
+        json_close(&j, '}');
+    }
     if (info->note[0] != '\0') {
         json_text(&j, "note", info->note);
     }
@@ -277,8 +285,9 @@ static void print_json(const strata_weights *weights, const strata_weights_info 
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
-static void print_text(const strata_weights *weights, const strata_weights_info *info, int64_t broken,
-                       const strata_fit *fit, const arguments *a) {
+static void print_text(const strata_weights *weights, const strata_weights_info *info,
+                       const strata_weights_publication *known, int64_t broken, const strata_fit *fit,
+                       const arguments *a) {
     text holds = {0};
     text_add(&holds, "%s, %s tensors, ", info->format, count_text((int64_t)info->tensor_count).s);
     if (info->tensor_count > 0) {
@@ -292,6 +301,10 @@ static void print_text(const strata_weights *weights, const strata_weights_info 
     print_fact("file", "%s", safe_text(a->common.items[0]).s);
     print_fact("holds", "%s", holds.bytes);
     text_free(&holds);
+    if (known->by[0] != '\0') {
+        print_fact("known", "%s, as published by %s, with --preprocess \"%s\"", known->name, known->by,
+                   known->preprocess);
+    }
     for (const char *line = info->note; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         print_fact(line == info->note ? "note" : "", "%.*s", (int)length, line);
@@ -311,17 +324,19 @@ static void print_text(const strata_weights *weights, const strata_weights_info 
 static int look(strata_weights *weights, const strata_net *net, const arguments *a) {
     strata_error err;
     strata_weights_info info;
+    strata_weights_publication known;
     strata_fit fit = {0};
     strata_weights_info_get(weights, &info);
     int64_t broken = count_broken(weights, info.tensor_count, &err);
     if (broken < 0 || strata_weights_check(weights, &err) != STRATA_OK ||
+        strata_weights_publication_get(&known, weights, &err) != STRATA_OK ||
         (net != NULL && strata_weights_fit(&fit, weights, net, &err) != STRATA_OK)) {
         return report(&err);
     }
     if (a->common.json) {
-        print_json(weights, &info, broken, net != NULL ? &fit : NULL, a);
+        print_json(weights, &info, &known, broken, net != NULL ? &fit : NULL, a);
     } else {
-        print_text(weights, &info, broken, net != NULL ? &fit : NULL, a);
+        print_text(weights, &info, &known, broken, net != NULL ? &fit : NULL, a);
     }
     bool fits = net == NULL || fit.fits;
     strata_fit_free(&fit);

@@ -92,6 +92,8 @@ int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line on stderr about what does not change the exit status. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same where nothing is wrong: what was assumed. */
+void remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* True, and says why once, when stdout does not take what is written to it. */
 bool output_failed(void);
 int finish_output(int status);
@@ -363,6 +365,17 @@ int subject_open(subject *out, const char *what, const subject_wish *wish);
 void subject_close(subject *s);
 /* Refuses an output that is one of the files that the command reads (NULL: none), or that a run folder keeps. */
 int output_check(const char *output, const char *const *inputs, size_t count);
+
+/* ---- preparation.c: how pictures are prepared for weights from a file ------------------------------------------- */
+
+/* The net with the words of --preprocess in its input line. Exit status. */
+int preparation_set(strata_net **net, const char *words);
+/* The net as the weights say themselves, or as those who published them said; is_known: whether either did. Exit
+ * status. */
+int preparation_take(bool *is_known, strata_net **net, const strata_weights *weights, const char *path,
+                     const common *arguments);
+/* Which conventions there are. Exit status. */
+int preparation_refuse(const strata_net *net, const char *weights, const common *arguments);
 
 /* ---- names.c: names for the classes of weights that bring none -------------------------------------------------- */
 

@@ -32,31 +32,12 @@ char *weights_of(const char *what) {
                                 : NULL;
 }
 
-/* Nobody guesses how strangers prepared their pictures: a wrong guess costs accuracy in silence. */
-static int refuse_unprepared(const char *weights, const subject_wish *wish) {
-    text shown = {0};
-    int status = fail("%s does not say how its pictures were prepared", safe_text(weights).s);
-    if (!wish->arguments->quiet) {
-        fputs("  most PyTorch weights:   --preprocess torchvision   (RGB, 0..1, minus mean, by deviation;\n"
-              "                          shorter side to 8/7 of the input's, the centre)\n"
-              "  from Caffe:             --preprocess caffe         (BGR, 0..255, minus 104 117 123)\n"
-              "  plain 0..1:             --preprocess unit\n"
-              "  any other:              --preprocess \"mean=[0.1307] std=[0.3081]\"   (strata help input)\n",
-              stderr);
-        text_add_shell(&shown, weights);
-        fprintf(stderr,
-                "next:  %s convert %s OUT.safetensors --preprocess P     writes it into the file, once for all\n",
-                program_name(), shown.bytes);
-        text_free(&shown);
-    }
-    return status;
-}
-
-/* The net with the preparation that was asked for, or that weights without a net bring along. */
+/* A zoo's net says how pictures are prepared for the weights that were published for it, and these may be others; a net
+ * of one's own is believed. */
 static int prepare_net(strata_net **net, const strata_weights *weights, const char *path, const subject_wish *wish) {
     strata_weights_info info;
-    strata_error err;
-    strata_net *prepared = NULL;
+    strata_net_info about;
+    bool is_known = false;
     strata_weights_info_get(weights, &info);
     if (wish->preprocess != NULL && info.has_preparation) {
         int status =
@@ -64,26 +45,24 @@ static int prepare_net(strata_net **net, const strata_weights *weights, const ch
         hint("%s convert writes a file with another preparation", program_name());
         return status;
     }
-    const char *words = wish->preprocess != NULL                               ? wish->preprocess
-                        : strata_net_is_prepared(*net) || info.has_preparation ? ""
-                                                                               : info.preprocess;
-    if (words[0] == '\0' && !strata_net_is_prepared(*net) && !info.has_preparation) {
-        return refuse_unprepared(path, wish);
+    if (wish->preprocess != NULL) {
+        return preparation_set(net, wish->preprocess);
     }
-    if (words[0] == '\0') {
-        if (wish->weights != NULL && !info.has_preparation && !wish->arguments->quiet) {
-            strata_net_info about;
-            strata_net_info_get(*net, false, &about);
-            warn("%s does not say how its pictures were prepared: as %s says, then; --preprocess names another way",
-                 safe_text(path).s, safe_text(about.name).s);
-        }
+    if (wish->weights == NULL && strata_net_is_prepared(*net)) { /* the file's own net */
         return DONE;
     }
-    if (strata_net_preprocess(&prepared, *net, words, &err) != STRATA_OK) {
-        return report(&err);
+    int status = preparation_take(&is_known, net, weights, path, wish->arguments);
+    if (status != DONE || is_known) {
+        return status;
     }
-    strata_net_free(*net);
-    *net = prepared;
+    strata_net_info_get(*net, false, &about);
+    if (about.is_zoo || !strata_net_is_prepared(*net)) {
+        return preparation_refuse(*net, path, wish->arguments);
+    }
+    if (!wish->arguments->quiet) {
+        warn("%s does not say how its pictures were prepared: as %s says, then; --preprocess names another way",
+             safe_text(path).s, safe_text(about.name).s);
+    }
     return DONE;
 }
 

@@ -221,17 +221,28 @@ void hint(const char *format, ...) {
     text_free(&message);
 }
 
-void warn(const char *format, ...) {
+static void print_aside(const char *prefix, const char *format, va_list list) {
     text message = {0};
-    va_list list;
-    va_start(list, format);
-    text_add(&message, "warning: ");
+    text_add(&message, "%s", prefix);
     text_add_list(&message, format, list);
-    va_end(list);
     print_error_start("strata");
     print_error_text(message.bytes);
     fputc('\n', stderr);
     text_free(&message);
+}
+
+void warn(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    print_aside("warning: ", format, list);
+    va_end(list);
+}
+
+void remark(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    print_aside("", format, list);
+    va_end(list);
 }
 
 bool output_failed(void) {

@@ -220,6 +220,19 @@ static void print_memory(const training *t) {
 
 /* ---- from a plan to a trainer ----------------------------------------------------------------------------------- */
 
+/* A run that begins with weights prepares its pictures as these were. Exit status. */
+static int prepare_as_weights(training *t, const common *c) {
+    strata_error err;
+    strata_weights *weights = NULL;
+    bool is_known = false;
+    if (strata_weights_open(&weights, t->plan->weights, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    int status = preparation_take(&is_known, &t->net, weights, t->plan->weights, c);
+    strata_weights_free(weights);
+    return status;
+}
+
 /* Everything up to the trainer. `checkpoint`: resume from it; NULL: from the beginning. Exit status. */
 static int prepare(training *t, run_plan *plan, const char *net, const common *c, const char *checkpoint) {
     strata_error err;
@@ -227,8 +240,14 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
     strata_data_options data = train_data_options(plan);
     strata_build_options build = train_build_options(plan);
     if (strata_runtime_create(&t->runtime, &runtime, &err) != STRATA_OK ||
-        strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK ||
-        strata_dataset_open(&t->data, plan->data, &data, &err) != STRATA_OK ||
+        strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    int status = checkpoint == NULL && plan->weights != NULL ? prepare_as_weights(t, c) : DONE;
+    if (status != DONE) {
+        return status;
+    }
+    if (strata_dataset_open(&t->data, plan->data, &data, &err) != STRATA_OK ||
         strata_model_memory(&t->memory, t->runtime, t->net, &build, &err) != STRATA_OK) {
         return report(&err);
     }
@@ -247,7 +266,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
         return fail("%s has no test part for --test-each-epoch", safe_text(plan->data).s);
     }
     print_facts(t);
-    int status = plan->train != NULL ? forecast_memory(t) : memory_check("training", t->runtime, t->net, &build);
+    status = plan->train != NULL ? forecast_memory(t) : memory_check("training", t->runtime, t->net, &build);
     if (status != DONE) {
         return status;
     }

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "api/api.h"
 #include "formats/formats.h"
-#include "train/train.h"
 
 static char folder[64], path[128];
 
@@ -296,6 +296,26 @@ static void test_conventions_become_the_input_line(void **state) {
     prepared("mean=[0.1 0.2 0.3] resize=9", "input 8x8x3 mean=[0.1 0.2 0.3] resize=9\n");
 }
 
+/* Every word of the table can stand in an input line, and the digits in a file's name are those that it is known by. */
+static void test_published_files_say_their_preparation(void **state) {
+    (void)state;
+    strata_error err = {0};
+    for (size_t i = 0; i < st_publication_count; i++) {
+        const st_publication *known = &st_publications[i];
+        const char *digits = strrchr(known->is.name, '-');
+        check(st_api_preprocess_check(known->is.preprocess, &err), &err);
+        assert_true(strlen(known->sha256) >= 8);
+        assert_int_equal(strspn(known->sha256, "0123456789abcdef"), strlen(known->sha256));
+        if (strstr(known->is.name, ".pth") != NULL || strstr(known->is.name, ".th") != NULL) {
+            assert_non_null(digits);
+            assert_int_equal(strncmp(digits + 1, known->sha256, 8), 0);
+        }
+        for (size_t other = 0; other < i; other++) {
+            assert_int_not_equal(strncmp(known->sha256, st_publications[other].sha256, 8), 0);
+        }
+    }
+}
+
 static void refused(const char *words, strata_status status, const char *message) {
     strata_net *net = parse("network n {\n input 8x8x1 mean=0.5\n fc 2\n output logits loss=cross_entropy\n}\n");
     strata_net *other = net;
@@ -447,6 +467,7 @@ int main(void) {
         cmocka_unit_test(test_names_within_a_layer_are_obeyed),
         cmocka_unit_test(test_weights_out_of_row_are_mapped_layer_by_layer),
         cmocka_unit_test(test_conventions_become_the_input_line),
+        cmocka_unit_test(test_published_files_say_their_preparation),
         cmocka_unit_test(test_other_words_are_refused),
         cmocka_unit_test(test_a_convention_takes_the_place_of_another),
         cmocka_unit_test(test_a_checkpoint_holds_what_its_model_says),

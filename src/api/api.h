@@ -15,8 +15,17 @@ strata_status st_api_options(st_model_options *out, st_optimizer *optimizer, con
 /* A model of a copy of the net with `freeze` (may be NULL). */
 strata_status st_api_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net, const char *freeze,
                                  const st_model_options *options, st_optimizer optimizer, strata_error *err);
+/* What stands behind the sizes of the input line, "" where nothing does; lent by the graph. */
+const char *st_api_input_keys(const st_graph *graph);
 /* Whether strata_net_preprocess could take these words, for some net. */
 strata_status st_api_preprocess_check(const char *words, strata_error *err);
+/* The published files that strata_weights_publication_get knows. */
+typedef struct st_publication {
+    const char *sha256; /* its beginning, as far as it is known: eight digits or more */
+    strata_weights_publication is;
+} st_publication;
+extern const st_publication st_publications[];
+extern const size_t st_publication_count;
 /* What an open file of weights is inside. */
 const st_weights *st_api_weights(const strata_weights *weights);
 

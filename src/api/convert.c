@@ -193,14 +193,6 @@ static void add_pair(convert *c, st_pair *list, const char *name, const char *va
     }
 }
 
-/* What stands behind the sizes of the input line; NULL: nothing. For who looks at the weights without the net, and for
- * ONNX, whose graph has no place for it. */
-static const char *input_keys(const st_graph *graph) {
-    const char *sizes = strchr(graph->nodes[0].text, ' ');
-    const char *keys = sizes != NULL ? strchr(sizes + 1, ' ') : NULL;
-    return keys != NULL ? keys + 1 : NULL;
-}
-
 /* The weights as they go out: their bytes stay in the file that they come from. */
 static strata_status begin_view(convert *c, strata_error *err) {
     const st_weights *from = st_api_weights(c->weights);
@@ -222,7 +214,11 @@ static strata_status end_view(convert *c, strata_error *err) {
         add_pair(c, pairs, ST_PAIR_SELF_TEST, st_weights_metadata(from, ST_PAIR_SELF_TEST));
     }
     add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
-    add_pair(c, pairs, ST_PAIR_PREPROCESS, input_keys(c->net->graph));
+    const char *keys = st_api_input_keys(c->net->graph);
+    if (keys[0] !=
+        '\0') { /* for who looks at the weights without the net, and for ONNX, whose graph has no place for it */
+        add_pair(c, pairs, ST_PAIR_PREPROCESS, keys);
+    }
     add_pair(c, pairs, ST_PAIR_HASH, hash);
     c->view.pairs = pairs;
     return st_weights_index(&c->view, err);

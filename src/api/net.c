@@ -89,6 +89,7 @@ strata_status strata_net_load(strata_net **out, const char *name_or_path, const 
     ST_TRY(begin_net(&net, err));
     strata_status status = st_lang_load(&tree, net->arena, name_or_path, err);
     if (status == STRATA_OK) {
+        net->is_zoo = tree->source->is_zoo;
         status = build_net(net, tree, settings, NULL, err);
     }
     return end_net(out, net, status);
@@ -98,6 +99,12 @@ void strata_net_free(strata_net *net) {
     if (net != NULL) {
         st_arena_free(net->arena);
     }
+}
+
+const char *st_api_input_keys(const st_graph *graph) {
+    const char *sizes = strchr(graph->nodes[0].text, ' ');
+    const char *keys = sizes != NULL ? strchr(sizes + 1, ' ') : NULL;
+    return keys != NULL ? keys + 1 : "";
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
@@ -117,7 +124,9 @@ void strata_net_info_get(const strata_net *net, bool for_training, strata_net_in
     *out = (strata_net_info){.name = graph->name,
                              .description = graph->description,
                              .input = {graph->input.h, graph->input.w, graph->input.c},
-                             .layer_count = (size_t)graph->node_count};
+                             .layer_count = (size_t)graph->node_count,
+                             .preparation = st_api_input_keys(graph),
+                             .is_zoo = net->is_zoo};
     const st_node *main_node = &graph->nodes[graph->outputs[graph->main_output].node];
     out->class_count = main_node->out.h * main_node->out.w * main_node->out.c;
     for (int i = 0; i < graph->node_count; i++) {

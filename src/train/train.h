@@ -15,6 +15,7 @@ struct strata_net {
     st_arena *arena;
     const st_graph *graph;
     char *text; /* self-contained */
+    bool is_zoo;
 };
 
 /* A net with weights, and everything else that a checkpoint holds: enough to classify a picture. */
