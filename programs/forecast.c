@@ -185,15 +185,21 @@ static void print_json(const forecast *f) {
 
 /* ---- the parts of a run that ask -------------------------------------------------------------------------------- */
 
-static strata_status memory_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
+static strata_status memory_need_pieces(strata_memory *out, const void *of, int64_t batch, int64_t accumulate,
+                                        strata_error *err) {
     strata_tuning tuning;
     training t = *(const training *)of;
     run_plan plan = *t.plan;
     plan.batch = batch;
+    plan.accumulate = accumulate;
     t.plan = &plan;
     strata_status status = tuning_of(&tuning, &t, plan.train, err);
     *out = tuning.memory;
     return status;
+}
+
+static strata_status memory_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
+    return memory_need_pieces(out, of, batch, ((const training *)of)->plan->accumulate, err);
 }
 
 int forecast_memory(training *t) {
@@ -204,7 +210,9 @@ int forecast_memory(training *t) {
                                          .batch = t->plan->batch,
                                          .doing = "fine-tuning",
                                          .net = info.name,
-                                         .has_option = true},
+                                         .has_option = true,
+                                         .accumulate = t->plan->accumulate > 0 ? t->plan->accumulate : 1,
+                                         .need_pieces = memory_need_pieces},
                       &t->memory);
 }
 

@@ -59,8 +59,9 @@ typedef struct setup {
 typedef struct how {
     const char *text, *train, *optimizer, *augment, *features, *isa;
     const char *freeze; /* of the whole net in training, where `train` is NULL */
-    double body_rate;
+    double body_rate, ema;
     int64_t epochs, thaw, variants;
+    int64_t batch, accumulate; /* 0: BATCH, one of them a step */
     uint64_t memory;
     int threads;
 } how;
@@ -68,8 +69,13 @@ typedef struct how {
 static inline setup make(how as) {
     setup s = {0};
     strata_error err = {0};
-    strata_build_options build = {
-        .batch = BATCH, .optimizer = as.optimizer, .seed = 3, .train = as.train == NULL, .freeze = as.freeze};
+    strata_build_options build = {.batch = as.batch > 0 ? as.batch : BATCH,
+                                  .optimizer = as.optimizer,
+                                  .seed = 3,
+                                  .train = as.train == NULL,
+                                  .accumulate = as.accumulate,
+                                  .average = as.ema > 0,
+                                  .freeze = as.freeze};
     strata_train_options train = {.body_rate = as.body_rate,
                                   .epochs = as.epochs > 0 ? as.epochs : 2,
                                   .optimizer = as.optimizer,
@@ -78,6 +84,8 @@ static inline setup make(how as) {
                                   .augment = as.augment,
                                   .train = as.train,
                                   .thaw = as.thaw,
+                                  .accumulate = as.accumulate,
+                                  .ema = as.ema,
                                   .variants = as.variants,
                                   .features = as.features,
                                   .features_memory = as.memory};

@@ -1,6 +1,8 @@
 /* Transfer learning through the public interface and below it: where a net is cut, that the two parts compute what the
  * whole does, that what is fixed stays fixed to the bit, and that a run which was interrupted in any regime goes on
  * with the same bits. test_features.c has what is kept between the two parts. */
+#include <math.h>
+
 #include "finetune_case.h"
 #include "kernels/kernels.h"
 
@@ -338,6 +340,94 @@ static void test_resume_goes_on_with_the_same_bits(void **state) {
     resumes((how){.text = RESIDUAL, .train = "all", .optimizer = "adamw", .thaw = 2});
     resumes((how){.text = RESIDUAL, .train = "second-half", .optimizer = "sgd", .thaw = 1});
     resumes((how){.text = FIRE, .train = "b d classifier", .optimizer = "sgd", .thaw = 2, .augment = "crop=2"});
+    resumes((how){.text = FIRE, .train = "head", .optimizer = "sgd", .ema = 0.9});
+    resumes((how){.text = RESIDUAL, .train = "all", .optimizer = "adamw", .thaw = 2, .ema = 0.9});
+}
+
+static void run_to_end(char hash[65], how as) {
+    strata_error err = {0};
+    setup s = make(as);
+    while (!strata_trainer_is_done(s.trainer)) {
+        strata_step_info step;
+        strata_epoch_info epoch;
+        must(strata_trainer_step(s.trainer, &step, &err), &err);
+        if (step.epoch_done) {
+            must(strata_trainer_end_epoch(s.trainer, &epoch, &err), &err);
+        }
+    }
+    strata_model_hash(s.model, hash);
+    unmake(&s);
+}
+
+/* Where no batch norm of the batch stands between; the last step of an epoch of 180 is uneven. */
+static void accumulates(how as, int64_t total, int64_t batch) {
+    char whole[65], pieces[65];
+    as.batch = total;
+    run_to_end(whole, as);
+    as.batch = batch;
+    as.accumulate = total / batch;
+    run_to_end(pieces, as);
+    if (strcmp(pieces, whole) != 0) {
+        fail_msg("%lld batches of %lld in '%s': other weights than one of %lld", (long long)as.accumulate,
+                 (long long)batch, as.train, (long long)total);
+    }
+}
+
+static void test_steps_of_several_batches_same_bits(void **state) {
+    (void)state;
+    accumulates((how){.text = LANES, .train = "head"}, 48, 16);
+    accumulates((how){.text = LANES, .train = "second-half", .augment = "mirror", .variants = -1}, 64, 32);
+    accumulates((how){.text = FIRE, .train = "all", .thaw = 1, .ema = 0.9}, 80, 16);
+    accumulates((how){.text = RESIDUAL, .train = "head", .optimizer = "sgd"}, 96, 48);
+    /* Below 16 pictures there are no image lanes. */
+    accumulates((how){.text = FIRE, .train = "head", .augment = "mirror", .variants = 2}, 12, 4);
+    accumulates((how){.text = FIRE, .train = "all", .thaw = 1, .ema = 0.9}, 14, 7);
+    accumulates((how){.text = FIRE, .train = "second-half", .optimizer = "adamw", .variants = -1}, 15, 3);
+    accumulates((how){.text = RESIDUAL, .train = "head", .optimizer = "sgd"}, 10, 5);
+    strata_error err = {0};
+    setup s = make((how){.text = LANES});
+    strata_trainer *other = NULL;
+    strata_model *model = NULL;
+    must(strata_model_build(&model, s.runtime, s.net, &(strata_build_options){.batch = 24, .accumulate = 2}, &err),
+         &err);
+    assert_int_equal(
+        strata_trainer_create(&other, model, s.data, &(strata_train_options){.train = "head", .accumulate = 2}, &err),
+        STRATA_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "a batch of 24"));
+    strata_model_free(model);
+    unmake(&s);
+}
+
+/* The average after one step, from the weights before and behind it: share 1 - 2/11 while it warms up. */
+static void test_averages_are_of_what_is_trained(void **state) {
+    (void)state;
+    strata_error err = {0};
+    st_arena *arena = NULL;
+    must(st_arena_create(&arena, &err), &err);
+    for (size_t n = 0; n < ST_COUNT_OF(NETS); n++) {
+        st_real *before[64], *moved[64], *average[64];
+        for (int ema = 0; ema < 2; ema++) {
+            setup s = make((how){.text = NETS[n], .train = "second-half", .ema = ema == 1 ? 0.5 : 0, .batch = 180});
+            strata_step_info step = {0};
+            strata_epoch_info epoch;
+            if (ema == 0) {
+                copy_weights(s.model, before, arena);
+            }
+            while (!step.epoch_done) {
+                must(strata_trainer_step(s.trainer, &step, &err), &err);
+            }
+            must(strata_trainer_end_epoch(s.trainer, &epoch, &err), &err);
+            copy_weights(s.model, ema == 0 ? moved : average, arena);
+            for (size_t i = 0; ema == 1 && i < s.model->core->parameter_count; i++) {
+                for (size_t k = 0; k < s.model->core->parameters[i].published_count; k++) {
+                    double expected = before[i][k] + (1.0 - 2.0 / 11.0) * ((double)moved[i][k] - before[i][k]);
+                    assert_true(fabs((double)average[i][k] - expected) <= 1e-6 * (1.0 + fabs(expected)));
+                }
+            }
+            unmake(&s);
+        }
+    }
+    st_arena_free(arena);
 }
 
 static void test_resume_refuses_another_regime(void **state) {
@@ -560,6 +650,8 @@ int main(void) {
         cmocka_unit_test(test_fixed_weights_and_statistics_keep_their_bits),
         cmocka_unit_test(test_threads_and_kernels_change_nothing),
         cmocka_unit_test(test_resume_goes_on_with_the_same_bits),
+        cmocka_unit_test(test_steps_of_several_batches_same_bits),
+        cmocka_unit_test(test_averages_are_of_what_is_trained),
         cmocka_unit_test(test_resume_refuses_another_regime),
         cmocka_unit_test(test_checkpoint_is_a_whole_net),
         cmocka_unit_test(test_weights_of_another_head_are_taken_but_for_the_head),

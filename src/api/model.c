@@ -22,9 +22,9 @@ strata_status st_api_options(st_model_options *out, st_optimizer *optimizer, con
                "batches of a step must be from 1 to %" PRId64 ", found %" PRId64, STEP_LIMIT / batch,
                options->accumulate);
     *out = (st_model_options){.batch = batch,
-                              .total = options->train && options->accumulate > 1 ? batch * options->accumulate : 0,
+                              .total = options->accumulate > 1 ? batch * options->accumulate : 0,
                               .train = options->train,
-                              .averages = options->train && options->average,
+                              .averages = options->average,
                               .slot_count = *optimizer == ST_OPTIMIZER_ADAMW ? 2 : 1,
                               .seed = options->seed,
                               .is_blank = options->blank};

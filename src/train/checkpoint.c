@@ -46,19 +46,29 @@ void st_checkpoint_hash(const strata_model *model, char out[65]) {
 
 /* ---- what is in a file ------------------------------------------------------------------------------------------ */
 
+/* A weight as a run that goes on has it: the average, where the learner keeps one. */
+static st_checkpoint_tensor weight_of(st_model *core, size_t index, st_model *learner) {
+    for (size_t i = 0; learner->options.averages && i < learner->parameter_count; i++) {
+        const st_parameter *parameter = &learner->parameters[i];
+        if (parameter->average != NULL && parameter->value == core->parameters[index].value) {
+            return (st_checkpoint_tensor){learner, i, ST_MODEL_AVERAGE};
+        }
+    }
+    return (st_checkpoint_tensor){core, index, ST_MODEL_VALUE};
+}
+
 strata_status st_checkpoint_list(st_checkpoint_tensor **out, size_t *count, st_arena *arena, const strata_model *model,
                                  bool for_resume, strata_error *err) {
     st_model *core = model->core, *learner = st_learner(model);
     size_t most = core->parameter_count + learner->parameter_count * 4;
-    int weights = for_resume && core->options.averages ? ST_MODEL_AVERAGE : ST_MODEL_VALUE;
     *count = 0;
     ST_TRY(st_arena_alloc(out, arena, most, sizeof **out, err));
     for (size_t i = 0; i < core->parameter_count; i++) {
-        (*out)[(*count)++] = (st_checkpoint_tensor){core, i, weights};
+        (*out)[(*count)++] = for_resume ? weight_of(core, i, learner) : (st_checkpoint_tensor){core, i, ST_MODEL_VALUE};
     }
     for (size_t i = 0; for_resume && learner != core && i < learner->parameter_count; i++) {
         if (!learner->parameters[i].is_lent) {
-            (*out)[(*count)++] = (st_checkpoint_tensor){learner, i, ST_MODEL_VALUE};
+            (*out)[(*count)++] = weight_of(learner, i, learner);
         }
     }
     for (int slot = 0; for_resume && slot < learner->options.slot_count; slot++) {
@@ -68,9 +78,9 @@ strata_status st_checkpoint_list(st_checkpoint_tensor **out, size_t *count, st_a
             }
         }
     }
-    for (size_t i = 0; weights == ST_MODEL_AVERAGE && i < core->parameter_count; i++) {
-        if (core->parameters[i].moves) {
-            (*out)[(*count)++] = (st_checkpoint_tensor){core, i, ST_MODEL_MOVING};
+    for (size_t i = 0; for_resume && learner->options.averages && i < learner->parameter_count; i++) {
+        if (learner->parameters[i].moves) {
+            (*out)[(*count)++] = (st_checkpoint_tensor){learner, i, ST_MODEL_MOVING};
         }
     }
     return STRATA_OK;

@@ -123,8 +123,6 @@ static strata_status check_fit(const strata_trainer *trainer, strata_error *err)
                "the model was built for another optimizer");
     const st_model_options *built = &model->core->options;
     int64_t accumulate = trainer->recipe.accumulate, total = accumulate > 1 ? built->batch * accumulate : 0;
-    ST_FAIL_IF(trainer->recipe.train != NULL && (accumulate > 1 || trainer->recipe.ema > 0.0), err, STRATA_UNSUPPORTED,
-               "steps of several batches and averaged weights are for a whole net, not for a part that is trained");
     ST_FAIL_IF(built->total != total, err, STRATA_INVALID,
                "the model was built for another number of batches in a step");
     ST_FAIL_IF(trainer->recipe.ema > 0.0 && !built->averages, err, STRATA_INVALID,
@@ -179,7 +177,7 @@ static strata_status build(strata_trainer *trainer, const strata_train_options *
     trainer->step_pictures = core->options.batch * trainer->recipe.accumulate;
     trainer->epoch_steps = ((int64_t)trainer->count + trainer->step_pictures - 1) / trainer->step_pictures;
     piece = piece < trainer->step_pictures ? piece : trainer->step_pictures;
-    if (trainer->recipe.ema > 0.0) {
+    if (trainer->recipe.ema > 0.0 && trainer->tuning == NULL) {
         st_model_average(core, 1.0);
     }
     ST_TRY(st_arena_alloc(&trainer->order, trainer->arena, trainer->count, sizeof *trainer->order, err));
@@ -292,9 +290,10 @@ static strata_status next_feed(strata_trainer *trainer, st_feed *feed, strata_er
         ST_TRY(st_batcher_next(trainer->batcher, &batch, err));
     }
     if (trainer->tuning != NULL) {
-        size_t first = (size_t)(place->step * trainer->step_pictures);
-        return st_tuning_feed(feed, trainer->tuning, &batch, place->epoch, trainer->order, first, (size_t)feed->total,
-                              err);
+        int64_t left = feed->total - feed->first, most = trainer->model->core->options.batch;
+        size_t first = (size_t)(place->step * trainer->step_pictures + feed->first);
+        return st_tuning_feed(feed, trainer->tuning, &batch, place->epoch, trainer->order, first,
+                              (size_t)(left < most ? left : most), err);
     }
     feed->pixels = batch.pixels;
     feed->labels = batch.labels;
@@ -372,7 +371,7 @@ static void move_weights(strata_trainer *trainer, int64_t step, double scale) {
     st_model_update(st_learner(trainer->model), &update);
     if (recipe->ema > 0.0) {
         double t = (double)step + 1.0, warm = (1.0 + t) / (10.0 + t);
-        st_model_average(trainer->model->core, 1.0 - (warm < recipe->ema ? warm : recipe->ema));
+        st_model_average(st_learner(trainer->model), 1.0 - (warm < recipe->ema ? warm : recipe->ema));
     }
 }
 
@@ -381,7 +380,7 @@ static strata_status do_step(strata_trainer *trainer, int64_t optimizer_step, do
     st_place_in_run *place = &trainer->place;
     st_tally tally = {0};
     double scale = 1.0;
-    st_model_show_average(trainer->model->core, false);
+    st_model_show_average(st_learner(trainer->model), false);
     strata_status status = sum_gradients(trainer, &tally, err);
     if (status == STRATA_OK) {
         status = clip(trainer, &scale, err);
@@ -499,7 +498,7 @@ strata_status strata_trainer_end_epoch(strata_trainer *trainer, strata_epoch_inf
                               .has_norms = trainer->recipe.clip > 0.0,
                               .norm_mean = place->norm_sum / (double)place->step,
                               .norm_max = place->norm_max};
-    st_model_show_average(trainer->model->core, trainer->recipe.ema > 0.0);
+    st_model_show_average(st_learner(trainer->model), trainer->recipe.ema > 0.0);
     if (info.has_val) {
         ST_TRY(evaluate_val(trainer, &info.val, err));
         if (!isfinite(info.val.loss)) {

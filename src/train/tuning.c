@@ -38,6 +38,7 @@ void st_tuning_span(const st_tuning *tuning, int64_t epoch, int64_t epoch_steps,
     *count = (is_head ? thaw : tuning->recipe->epochs - thaw) * epoch_steps;
 }
 
+/* Where weights are averaged, the whole has the averages at the end of an epoch: what comes next begins with them. */
 static void leave(st_tuning *tuning) {
     tuning->model->learner = NULL;
     st_features_free(tuning->features);
@@ -62,12 +63,19 @@ static strata_status make_learner(st_tuning *tuning, strata_error *err) {
     options.layout = &plan->layout;
     options.lender = core;
     ST_TRY(st_model_create(&tuning->learner, core->pool, core->kernels, graph, &options, err));
+    ST_FAIL_IF(
+        st_exec_plan(tuning->learner->train)->options.batch != options.batch, err, STRATA_UNSUPPORTED,
+        "a step in several batches computes this net 16 pictures at a time: a batch of %lld is no multiple of that",
+        (long long)options.batch);
     int before = core->graph->node_count - graph->node_count;
     for (size_t i = 0; i < tuning->learner->parameter_count; i++) {
         st_parameter *parameter = &tuning->learner->parameters[i];
         parameter->is_body = !regime->head[before + (parameter->node - graph->nodes)];
     }
     tuning->learner->preparation = core->preparation;
+    if (options.averages) {
+        st_model_average(tuning->learner, 1.0);
+    }
     return STRATA_OK;
 }
 
