@@ -325,7 +325,8 @@ typedef enum st_trait {
     ST_OP_GIVES_PROBABILITIES = 1024,  /* softmax: not what a loss on logits takes */
     ST_OP_IS_VIEW_OF_EQUAL = 2048,     /* a view of its input where the output has the same size */
     ST_OP_IS_ATTACHED = 4096,          /* to a reader part of the layer before it */
-    ST_OP_MIXES_IMAGES = 8192          /* in training an image's result depends on the others, unless frozen */
+    ST_OP_MIXES_IMAGES = 8192,         /* in training an image's result depends on the others, unless frozen */
+    ST_OP_HAS_LIMITS = 16384           /* no gradient comes back from outside of limits that may lie anywhere */
 } st_trait;
 
 typedef struct st_op {

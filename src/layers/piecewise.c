@@ -259,7 +259,7 @@ const st_op st_op_clip = {
     .init_param_offset = -1,
     .in_min = 1,
     .in_max = 1,
-    .traits = ST_OP_IS_ATTACHED,
+    .traits = ST_OP_IS_ATTACHED | ST_OP_HAS_LIMITS,
     .shape = clip_shape,
     .impl = {[ST_LAYOUT_NHWC] = &clip_impl, [ST_LAYOUT_LANES] = &clip_impl},
     .reference = clip_reference,

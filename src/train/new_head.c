@@ -1,8 +1,6 @@
 /* How a last layer begins that is to learn other classes: with weights of zero, so that all classes are equally likely.
  * A drawn one would first have to unlearn what it says of strong features. One layer can begin so: its gradient is what
  * comes to it times what the loss says of each class, whatever its weights are. */
-#include <string.h>
-
 #include "train/tuning.h"
 
 static bool is_shift(const st_parameter *parameter) {
@@ -14,7 +12,7 @@ static void look_behind(const st_graph *graph, const st_node *layer, bool *recti
     for (const st_node *node = layer + 1; node < graph->nodes + graph->node_count; node++) {
         bool counts = !node->is_train_only;
         *rectifies = *rectifies || (counts && node->op->activation == ST_ACTIVATION_RELU);
-        *limits = *limits || (counts && strcmp(node->op->name, "clip") == 0);
+        *limits = *limits || (counts && (node->op->traits & ST_OP_HAS_LIMITS) != 0);
     }
 }
 
