@@ -242,13 +242,25 @@ static bool is_rewrite(const work *w) {
     return w->weights != NULL && !w->info.has_net && w->a->net == NULL && w->a->map == NULL && w->a->check == NULL;
 }
 
+/* What is known of a file by its bytes would be lost with them: its publisher's word goes into the new one. */
 static int rewrite(work *w) {
     strata_error err;
+    strata_weights_publication known = {.preprocess = ""};
+    const char *preprocess = w->a->preprocess;
     int status = output_check(w->out, (const char *const[]){w->in}, 1);
     if (status != DONE) {
         return status;
     }
-    if (strata_weights_save(w->weights, w->a->preprocess, w->out, &err) != STRATA_OK) {
+    bool is_said = preprocess != NULL || w->info.has_preparation || w->info.preprocess[0] != '\0';
+    if (!is_said && strata_weights_publication_get(&known, w->weights, &err) != STRATA_OK) {
+        return report(&err);
+    }
+    if (known.preprocess[0] != '\0') {
+        preprocess = known.preprocess;
+        print_fact("pictures", "as %s published them: --preprocess \"%s\", written into the file", known.by,
+                   preprocess);
+    }
+    if (strata_weights_save(w->weights, preprocess, w->out, &err) != STRATA_OK) {
         return report(&err);
     }
     if (w->a->common.json) {

@@ -13,6 +13,8 @@ strata predict squeezenet1_1 --weights squeezenet.safetensors zebra.jpg --top 1
 strata predict squeezenet1_1 --weights squeezenet.safetensors --preprocess caffe --classes "$names" zebra.jpg --top 1
 strata predict squeezenet1_1 --weights squeezenet.safetensors --classes "$names" "$pictures" --top 1 --json -q > all.json
 echo "$(grep -o '"file"' all.json | wc -l) pictures"
+strata convert squeezenet.safetensors copy.pth
+strata predict squeezenet1_1 --weights copy.pth zebra.jpg --top 1
 strata predict squeezenet1_1 zebra.jpg
 echo "exit $?"
 head -n 9 "$names" > nine.txt
