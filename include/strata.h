@@ -161,7 +161,8 @@ STRATA_API void strata_net_knob(const strata_net *net, size_t knob, strata_knob 
 STRATA_API strata_status strata_net_text(char **out, const strata_net *net, strata_error *err);
 /* The same net with another preparation of its pictures in its input line. preprocess: a convention, "torchvision"
  * (RGB, 0 to 1, minus mean, by deviation; shorter side to 8/7, the centre), "caffe" (BGR, 0 to 255, minus 104 117 123;
- * resized to the input) or "unit" (0 to 1), or the keys of an input line themselves: "mean=[0.1307] std=[0.3081]".
+ * resized to the input) or "unit" (0 to 1), or the keys of an input line themselves: "mean=[0.1307] std=[0.3081]";
+ * NULL: the line says nothing of it any more.
  * STRATA_INVALID, STRATA_SHAPE. */
 STRATA_API strata_status strata_net_preprocess(strata_net **out, const strata_net *net, const char *preprocess,
                                                strata_error *err);
@@ -294,6 +295,8 @@ typedef struct strata_build_options {
     bool average;          /* with room for a moving average of the weights */
     bool blank;            /* nothing is drawn: the weights are zeros until strata_model_load gives them */
     bool skip_self_test;   /* a checkpoint's own pictures are not asked when it is loaded (docs/formats.md) */
+    bool own_preparation;  /* pictures as the net's input line says, whatever a checkpoint says that is loaded; what
+                              it said of its own pictures holds no longer, so it is not asked */
 } strata_build_options;
 
 typedef struct strata_memory {
@@ -544,6 +547,7 @@ typedef struct strata_tuning {
     strata_shape features;       /* of that value */
     bool is_flat;
     uint64_t features_bytes; /* of all training and val pictures, one variant */
+    int64_t variants;        /* of each augmented picture whose features are kept; 0: none, they are computed anew */
     strata_memory memory;    /* with the features that are kept in memory in total_bytes */
 } strata_tuning;
 STRATA_API strata_status strata_tuning_get(strata_tuning *out, const strata_runtime *runtime, const strata_net *net,

@@ -57,6 +57,10 @@ static int prepare_net(work *w) {
     if (w->weights == NULL || (w->info.has_net && a->net == NULL && strata_net_is_prepared(w->net))) {
         return DONE;
     }
+    if (w->info.has_preparation) { /* and --for's net does not contradict it in the same file */
+        w->is_prepared = true;
+        return strata_net_is_prepared(w->net) ? preparation_set(&w->net, NULL) : DONE;
+    }
     return preparation_take(&w->is_prepared, &w->net, w->weights, w->file, &a->common);
 }
 
@@ -172,8 +176,8 @@ static void print_before(const work *w) {
     print_fact("net", "%s, %s parameters", net.name, count_text(net.parameters).s);
     if (w->weights != NULL) {
         print_fact("weights", "%s, %s", safe_text(w->file).s, w->info.format);
-        if (!w->is_prepared && net.is_zoo && strata_net_is_prepared(w->net)) {
-            print_fact("pictures", "as %s in the zoo says, since the file does not: %s", net.name, net.preparation);
+        if (!w->is_prepared && !w->info.has_net && w->a->preprocess == NULL && strata_net_is_prepared(w->net)) {
+            print_fact("pictures", "as %s says, since the file does not: %s", net.name, net.preparation);
         }
     }
 }
@@ -273,7 +277,7 @@ static int rewrite(work *w) {
         json_print(&j);
     } else {
         print_fact("proof", "read again, every tensor bit for bit");
-        print_fact("wrote", "%s: %s tensors", w->out, count_text((int64_t)w->info.tensor_count).s);
+        print_fact("wrote", "%s: %s tensors", safe_text(w->out).s, count_text((int64_t)w->info.tensor_count).s);
     }
     return DONE;
 }

@@ -52,12 +52,18 @@ static int choose_regime(training *t, run_plan *p) {
     int64_t pictures = (int64_t)strata_dataset_count(t->data, STRATA_TRAIN);
     int64_t each = pictures / (int64_t)strata_dataset_class_count(t->data);
     int wanted = each < ENOUGH_FOR_HALF ? 0 : each < ENOUGH_FOR_ALL ? 1 : 2, chosen = wanted;
-    for (int i = 0; i < REGIME_COUNT; i++) {
-        int status = measure_regime(&costs[i], t, p, regimes[i]);
+    int count = 0; /* that fit into memory: each takes more than the one before it */
+    for (; count < REGIME_COUNT && forecast_fits(t, regimes[count]); count++) {
+        int status = measure_regime(&costs[count], t, p, regimes[count]);
         if (status != DONE) {
             return status;
         }
     }
+    if (count == 0) { /* said with the batch that would */
+        p->train = regimes[0];
+        return DONE;
+    }
+    chosen = chosen < count ? chosen : count - 1;
     while (chosen > 0 && forecast_seconds(p, &costs[chosen], p->epochs) > LONG_SECONDS) {
         chosen--;
     }
@@ -65,12 +71,14 @@ static int choose_regime(training *t, run_plan *p) {
              wanted == 0   ? "few, so the last layer alone"
              : wanted == 1 ? "some, so the second half"
                            : "many, so everything");
-    if (chosen != wanted) {
+    if (chosen != wanted && wanted >= count) {
+        text_add(&line, "; but %s needs more memory than is free", regimes[wanted]);
+    } else if (chosen != wanted) {
         text_add(&line, "; but %s would take %s", regimes[wanted],
                  seconds_text(forecast_seconds(p, &costs[wanted], p->epochs)).s);
     }
     text_add(&line, " (%lld epochs:", (long long)p->epochs);
-    for (int i = 0; i < REGIME_COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         text_add(&line, "%s %s %s", i > 0 ? "," : "", regimes[i],
                  seconds_text(forecast_seconds(p, &costs[i], p->epochs)).s);
     }
@@ -202,6 +210,8 @@ static const option options[] = {
     {OPTION_TEXT, 0, "data", "D", "a folder, or a known name", PLAN(data), 0, 0},
     {OPTION_TEXT, 0, "weights", "FILE", "what the net has learned before (a checkpoint has its own)", PLAN(weights), 0,
      0},
+    {OPTION_TEXT, 0, "preprocess", "P", "how pictures are prepared: torchvision, caffe, ...",
+     offsetof(train_arguments, preprocess), 0, 0},
     {OPTION_TEXT, 0, "train", "WHAT", "head, second-half, all, auto, or layers: \"layer4 fc\" (auto)", PLAN(train), 0,
      0},
     {OPTION_FLAG, 0, "explain", NULL, "say what it would do and cost, and stop", offsetof(train_arguments, explain), 0,
@@ -219,6 +229,7 @@ static const option options[] = {
     {OPTION_NUMBER, 0, "weight-decay", "W", "not on biases and batch normalisation (0)", PLAN(weight_decay), 0, 1e3},
     {OPTION_CHOICE, 0, "schedule", "constant|step|cosine|onecycle", "of the learning rate (onecycle)", PLAN(schedule),
      0, 0},
+    {OPTION_NUMBER, 0, "warmup", "E", "epochs of linear warm-up (0; onecycle: 0.3 of all)", PLAN(warmup), 0, 1e6},
     {OPTION_NUMBER, 0, "label-smoothing", "S", "(0)", PLAN(label_smoothing), 0, 0.999999},
     {OPTION_NUMBER, 0, "clip", "NORM", "longer gradients are cut to this norm: 1", PLAN(clip), 1e-12, 1e12},
     {OPTION_NUMBER, 0, "ema", "DECAY", "average the weights; the average is saved: 0.999", PLAN(ema), 0.1, 0.9999999},
@@ -251,7 +262,7 @@ static const train_arguments defaults = {
             .hold_out = 0.1,
             .precision = "f32",
         },
-    .save_every = 30,
+    .save_every = -1,
 };
 
 const command command_finetune = {

@@ -50,6 +50,8 @@ static const option options[] = {
      0},
     {OPTION_COUNT, 0, "limit", "N", "only the first N training pictures", PLAN(limit), 1, 9e15},
     {OPTION_TEXT, 0, "weights", "FILE", "begin with these weights instead of new ones", PLAN(weights), 0, 0},
+    {OPTION_TEXT, 0, "preprocess", "P", "how pictures are prepared: unit, torchvision, ...",
+     offsetof(arguments, preprocess), 0, 0},
     {OPTION_TEXT, 0, "freeze", "PATHS", "layers that stay as they are: \"c1 c3\"", PLAN(freeze), 0, 0},
     {OPTION_TEXT, 0, "precision", "f32", "of the computation (f32)", PLAN(precision), 0, 0},
     {OPTION_FLAG, 0, "find-lr", NULL, "try rising learning rates, suggest one, and stop",
@@ -77,7 +79,7 @@ static const arguments defaults = {
             .hold_out = 0.1,
             .precision = "f32",
         },
-    .save_every = 30,
+    .save_every = -1,
 };
 
 const command command_train = {

@@ -261,6 +261,9 @@ static void print_json(const strata_weights *weights, const strata_weights_info 
     json_bool(&j, "has_net", info->has_net);
     json_bool(&j, "has_classes", info->has_classes);
     json_bool(&j, "has_preparation", info->has_preparation || info->preprocess[0] != '\0');
+    if (info->preprocess[0] != '\0') {
+        json_text(&j, "preprocess", info->preprocess);
+    }
     if (known->by[0] != '\0') {
         json_open(&j, "published", '{');
         json_text(&j, "name", known->name);
@@ -301,6 +304,9 @@ static void print_text(const strata_weights *weights, const strata_weights_info 
     print_fact("file", "%s", safe_text(a->common.items[0]).s);
     print_fact("holds", "%s", holds.bytes);
     text_free(&holds);
+    if (info->preprocess[0] != '\0') {
+        print_fact("pictures", "%s", safe_text(info->preprocess).s);
+    }
     if (known->by[0] != '\0') {
         print_fact("known", "%s, as published by %s, with --preprocess \"%s\"", known->name, known->by,
                    known->preprocess);

@@ -99,12 +99,12 @@ static void print_features(const forecast *f, const phase *at) {
              shape_text(at->tuning.features, at->tuning.is_flat).s);
     if (p->augment == NULL) {
         text_add(&line, " computed once");
-    } else if (p->variants >= 0) {
-        text_add(&line, " computed in %lld variants", (long long)kept_variants(p));
+    } else if (at->tuning.variants > 0) {
+        text_add(&line, " computed in %lld variants", (long long)at->tuning.variants);
     } else {
         text_add(&line, " computed in each epoch");
     }
-    if (f->is_measured && p->variants >= 0) {
+    if (f->is_measured && at->tuning.variants > 0) {
         text_add(&line, " (%s%s)", seconds_text(at->cost.features_seconds).s, p->augment != NULL ? " each" : "");
     }
     print_fact("features", "%s, %s", line.bytes, bytes_text(at->tuning.features_bytes).s);
@@ -200,6 +200,12 @@ static strata_status memory_need_pieces(strata_memory *out, const void *of, int6
 
 static strata_status memory_need(strata_memory *out, const void *of, int64_t batch, strata_error *err) {
     return memory_need_pieces(out, of, batch, ((const training *)of)->plan->accumulate, err);
+}
+
+bool forecast_fits(const training *t, const char *train) {
+    strata_tuning tuning;
+    strata_error err;
+    return tuning_of(&tuning, t, train, &err) == STRATA_OK && tuning.memory.total_bytes <= memory_free();
 }
 
 int forecast_memory(training *t) {

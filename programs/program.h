@@ -221,6 +221,7 @@ typedef struct run_plan {
     double body_rate;
     int64_t accumulate, patience; /* 0: one batch a step; no end to it */
     double clip, ema;             /* 0: not */
+    double save_every;            /* seconds between checkpoints within an epoch; below 0: the standard */
     int64_t numerics, epochs, batch, limit, seed, train_count, val_count, test_count;
     double learning_rate, momentum, weight_decay, step_every, step_factor, warmup, label_smoothing, hold_out;
     bool nesterov, test_each_epoch, balance, strict;
@@ -368,8 +369,10 @@ int output_check(const char *output, const char *const *inputs, size_t count);
 
 /* ---- preparation.c: how pictures are prepared for weights from a file ------------------------------------------- */
 
-/* The net with the words of --preprocess in its input line. Exit status. */
+/* The net with these words in its input line; NULL: with none. Exit status. */
 int preparation_set(strata_net **net, const char *words);
+/* With those of --preprocess, where the file does not say otherwise. Exit status. */
+int preparation_choose(strata_net **net, const char *words, const strata_weights *weights, const char *path);
 /* The net as the weights say themselves, or as those who published them said; is_known: whether either did. Exit
  * status. */
 int preparation_take(bool *is_known, strata_net **net, const strata_weights *weights, const char *path,
@@ -405,7 +408,9 @@ typedef struct training {
     strata_dataset *data;
     strata_model *model;
     strata_trainer *trainer;
-    char *replaced; /* finetune: the tensors that are drawn and not loaded, one a line */
+    const char *preprocess; /* of the command line; NULL: not given */
+    bool is_assumed;        /* how pictures are prepared: the weights of the beginning do not say it */
+    char *replaced;         /* finetune: the tensors that are drawn and not loaded, one a line */
     strata_memory memory;
     run_log log;
     double save_every;  /* seconds between checkpoints within an epoch */
@@ -433,10 +438,10 @@ int training_print_result(const training *t, const char *result);
 typedef struct train_arguments {
     common common;
     run_plan plan;
-    const char *out, *resume;
+    const char *out, *resume, *preprocess;
     bool force, explain; /* explain: say what it would do, and stop */
     bool find_rate;
-    double save_every;
+    double save_every; /* below 0: not given */
     int64_t stop_after;
 } train_arguments;
 /* A new run of either command, whose plan is checked, or one that goes on. Exit status. */
@@ -463,6 +468,8 @@ int adapt_load(training *t);
 int forecast_say(const training *t, bool measures, bool as_json);
 /* Memory of this run, checked. Exit status. */
 int forecast_memory(training *t);
+/* Whether what this regime needs is free. */
+bool forecast_fits(const training *t, const char *train);
 /* Of so many epochs of one regime, with the features that they need. */
 double forecast_seconds(const run_plan *plan, const strata_cost *cost, int64_t epochs);
 

@@ -229,7 +229,8 @@ static const struct line {
     const char *key;
     line_kind kind;
     size_t offset;
-    enum { ALWAYS, TUNING, GIVEN } when; /* TUNING: in runs of finetune; GIVEN: where it is not 0 */
+    /* TUNING: in runs of finetune; GIVEN: where it is not 0; ASKED: where it is not negative */
+    enum { ALWAYS, TUNING, GIVEN, ASKED } when;
 } lines[] = {
     {"version", LINE_TEXT, offsetof(run_plan, version), ALWAYS},
     {"numerics", LINE_COUNT, offsetof(run_plan, numerics), ALWAYS},
@@ -267,6 +268,7 @@ static const struct line {
     {"patience", LINE_COUNT, offsetof(run_plan, patience), GIVEN},
     {"balance", LINE_FLAG, offsetof(run_plan, balance), GIVEN},
     {"strict", LINE_FLAG, offsetof(run_plan, strict), GIVEN},
+    {"save_every", LINE_NUMBER, offsetof(run_plan, save_every), ASKED},
     {"train", LINE_TEXT, offsetof(run_plan, train), TUNING},
     {"body_rate", LINE_NUMBER, offsetof(run_plan, body_rate), TUNING},
     {"thaw", LINE_COUNT, offsetof(run_plan, thaw), TUNING},
@@ -315,7 +317,8 @@ strata_status run_plan_write(const run_plan *plan, const char *folder, strata_er
         const char *field = (const char *)plan + lines[i].offset;
         const char *word = lines[i].kind == LINE_TEXT ? *(const char *const *)(const void *)field : NULL;
         if ((lines[i].kind == LINE_TEXT && word == NULL) || (lines[i].when == TUNING && plan->train == NULL) ||
-            (lines[i].when == GIVEN && is_zero(&lines[i], field))) {
+            (lines[i].when == GIVEN && is_zero(&lines[i], field)) ||
+            (lines[i].when == ASKED && *(const double *)(const void *)field < 0)) {
             continue;
         }
         text_add(&out, "%s = ", lines[i].key);
@@ -366,7 +369,7 @@ static strata_status fill_line_error(strata_error *err, const char *folder, int 
 
 strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *err) {
     size_t length;
-    *plan = (run_plan){0};
+    *plan = (run_plan){.save_every = -1};
     strata_status status = read_part(&plan->file, &length, folder, "run.txt", MOST_RUN_BYTES, err);
     if (status == STRATA_MISSING) {
         return fill_error(err, STRATA_MISSING, folder, "is not a run of strata: it holds no run.txt");
@@ -401,7 +404,8 @@ strata_status run_plan_read(run_plan *plan, const char *folder, strata_error *er
                          lines[i].offset == offsetof(run_plan, optimizer) ||
                          lines[i].offset == offsetof(run_plan, schedule);
         is_needed = is_needed && lines[i].offset != offsetof(run_plan, test_each_epoch); /* older runs have none */
-        is_needed = is_needed && lines[i].when != GIVEN && (lines[i].when != TUNING || plan->train != NULL);
+        is_needed = is_needed && lines[i].when != GIVEN && lines[i].when != ASKED &&
+                    (lines[i].when != TUNING || plan->train != NULL);
         if (is_needed && (seen >> i & 1) == 0) {
             char message[128];
             snprintf(message, sizeof message, "run.txt has no line '%s = ...'", lines[i].key);

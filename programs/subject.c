@@ -35,18 +35,10 @@ char *weights_of(const char *what) {
 /* A zoo's net says how pictures are prepared for the weights that were published for it, and these may be others; a net
  * of one's own is believed. */
 static int prepare_net(strata_net **net, const strata_weights *weights, const char *path, const subject_wish *wish) {
-    strata_weights_info info;
     strata_net_info about;
     bool is_known = false;
-    strata_weights_info_get(weights, &info);
-    if (wish->preprocess != NULL && info.has_preparation) {
-        int status =
-            refuse("%s says how its pictures were prepared: --preprocess would contradict it", safe_text(path).s);
-        hint("%s convert writes a file with another preparation", program_name());
-        return status;
-    }
     if (wish->preprocess != NULL) {
-        return preparation_set(net, wish->preprocess);
+        return preparation_choose(net, wish->preprocess, weights, path);
     }
     if (wish->weights == NULL && strata_net_is_prepared(*net)) { /* the file's own net */
         return DONE;

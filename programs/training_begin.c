@@ -224,13 +224,28 @@ static void print_memory(const training *t) {
 static int prepare_as_weights(training *t, const common *c) {
     strata_error err;
     strata_weights *weights = NULL;
-    bool is_known = false;
-    if (strata_weights_open(&weights, t->plan->weights, &err) != STRATA_OK) {
+    bool is_known = true;
+    const char *path = t->plan->weights;
+    if (strata_weights_open(&weights, path, &err) != STRATA_OK) {
         return report(&err);
     }
-    int status = preparation_take(&is_known, &t->net, weights, t->plan->weights, c);
+    int status = t->preprocess != NULL ? preparation_choose(&t->net, t->preprocess, weights, path)
+                                       : preparation_take(&is_known, &t->net, weights, path, c);
+    t->is_assumed = !is_known;
     strata_weights_free(weights);
     return status;
+}
+
+static void print_preparation(const training *t) {
+    const char *words = strata_model_preparation(t->model);
+    if (words[0] != '\0') {
+        print_fact("pictures", "%s", words);
+    }
+    if (t->is_assumed) {
+        print_fact("", "%s; %s does not say how its pictures were (--preprocess)",
+                   strata_net_is_prepared(t->net) ? "as the net says" : "by mean and deviation of these",
+                   safe_text(t->plan->weights).s);
+    }
 }
 
 /* Everything up to the trainer. `checkpoint`: resume from it; NULL: from the beginning. Exit status. */
@@ -243,7 +258,10 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
         strata_net_load(&t->net, net, checkpoint == NULL ? c->settings.bytes : NULL, &err) != STRATA_OK) {
         return report(&err);
     }
-    int status = checkpoint == NULL && plan->weights != NULL ? prepare_as_weights(t, c) : DONE;
+    int status = checkpoint != NULL      ? DONE
+                 : plan->weights != NULL ? prepare_as_weights(t, c)
+                 : t->preprocess != NULL ? preparation_set(&t->net, t->preprocess)
+                                         : DONE;
     if (status != DONE) {
         return status;
     }
@@ -287,10 +305,7 @@ static int prepare(training *t, run_plan *plan, const char *net, const common *c
         (is_begun && strata_trainer_resume(t->trainer, checkpoint, &err) != STRATA_OK)) {
         return report(&err);
     }
-    const char *preparation = strata_model_preparation(t->model);
-    if (preparation[0] != '\0') {
-        print_fact("pictures", "%s", preparation);
-    }
+    print_preparation(t);
     return plan->train != NULL ? forecast_say(t, !is_begun, t->explains && t->json) : DONE;
 }
 
@@ -312,6 +327,12 @@ static void close_training(training *t) {
     }
     strata_text_free(t->replaced);
     run_log_free(&t->log);
+}
+
+/* As this process was told, else as the run was. */
+static double save_every(const train_arguments *a, const run_plan *p) {
+    static const double STANDARD = 30;
+    return a->save_every >= 0 ? a->save_every : p->save_every >= 0 ? p->save_every : STANDARD;
 }
 
 /* ---- a new run -------------------------------------------------------------------------------------------------- */
@@ -405,10 +426,12 @@ int train_new(train_arguments *a, const command *self) {
     text words = {0};
     add_command(&words, &a->common, self);
     p->command = words.bytes;
+    p->save_every = a->save_every;
     training t = {.plan = p,
                   .json = a->common.json,
                   .explains = a->explain,
-                  .save_every = a->save_every,
+                  .preprocess = a->preprocess,
+                  .save_every = save_every(a, p),
                   .stop_after = a->stop_after};
     char *folder = NULL;
     status = prepare(&t, p, net, &a->common, NULL);
@@ -489,12 +512,9 @@ int train_resume(const train_arguments *a, const command *self) {
     }
     strata_error err;
     run_plan plan;
-    training t = {.plan = &plan,
-                  .folder = a->resume,
-                  .json = a->common.json,
-                  .save_every = a->save_every,
-                  .stop_after = a->stop_after};
+    training t = {.plan = &plan, .folder = a->resume, .json = a->common.json, .stop_after = a->stop_after};
     strata_status found = run_plan_read(&plan, a->resume, &err);
+    t.save_every = save_every(a, &plan);
     if (found == STRATA_OK) {
         found = run_log_read(&t.log, a->resume, &err);
     }

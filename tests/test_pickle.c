@@ -139,6 +139,7 @@ static void test_pickle_calls_only_what_the_name_can(void **state) {
     FORMAT(ORDERED "]]]aK\1aa\x85R.", "byte 34: an OrderedDict of a list whose entry 0 is no pair");
     FORMAT(REBUILD ")R.", "byte 34: 'torch._utils._rebuild_tensor_v2' with 0 arguments, expected 6 to 7");
     FORMAT("ctorch._utils\n_rebuild_parameter\nNNN\x87R.", "byte 37: a Parameter of None, expected a tensor");
+    FORMAT("}}b.", "byte 2, BUILD: of a plain dict, which has no attributes");
     FORMAT("]}b.", "byte 2, BUILD: found a list, expected a dict");
     FORMAT("}]b.", "byte 2, BUILD: found a list, expected a dict");
     FORMAT("K\1}b.", "byte 3, BUILD: found a number, expected a dict");

@@ -15,8 +15,6 @@ strata_status st_api_options(st_model_options *out, st_optimizer *optimizer, con
 /* A model of a copy of the net with `freeze` (may be NULL). */
 strata_status st_api_model_build(strata_model **out, strata_runtime *runtime, const strata_net *net, const char *freeze,
                                  const st_model_options *options, st_optimizer optimizer, strata_error *err);
-/* What stands behind the sizes of the input line, "" where nothing does; lent by the graph. */
-const char *st_api_input_keys(const st_graph *graph);
 /* Whether strata_net_preprocess could take these words, for some net. */
 strata_status st_api_preprocess_check(const char *words, strata_error *err);
 /* The published files that strata_weights_publication_get knows. */

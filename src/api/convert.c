@@ -214,7 +214,7 @@ static strata_status end_view(convert *c, strata_error *err) {
         add_pair(c, pairs, ST_PAIR_SELF_TEST, st_weights_metadata(from, ST_PAIR_SELF_TEST));
     }
     add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
-    const char *keys = st_api_input_keys(c->net->graph);
+    const char *keys = st_graph_input_keys(c->net->graph);
     if (keys[0] !=
         '\0') { /* for who looks at the weights without the net, and for ONNX, whose graph has no place for it */
         add_pair(c, pairs, ST_PAIR_PREPROCESS, keys);
@@ -260,7 +260,7 @@ static strata_status choose_proof(convert *c, strata_error *err) {
 static strata_status ask_original(convert *c, strata_error *err) {
     strata_model *model = NULL;
     const st_weights *from = st_api_weights(c->weights);
-    strata_build_options build = {.batch = BATCH, .blank = true};
+    strata_build_options build = {.batch = BATCH, .blank = true, .own_preparation = c->options->preprocess};
     size_t count = 0;
     if (is_proven(c)) {
         ST_TRY(choose_proof(c, err));

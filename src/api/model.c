@@ -119,7 +119,8 @@ strata_status strata_model_build(strata_model **out, strata_runtime *runtime, co
     *out = NULL;
     ST_TRY(st_api_options(&core, &optimizer, options, err));
     ST_TRY(st_api_model_build(out, runtime, net, freeze_of(options), &core, optimizer, err));
-    (*out)->skips_self_test = options != NULL && options->skip_self_test;
+    (*out)->has_own_preparation = options != NULL && options->own_preparation;
+    (*out)->skips_self_test = options != NULL && (options->skip_self_test || options->own_preparation);
     return STRATA_OK;
 }
 
@@ -163,7 +164,7 @@ static strata_status take_missing(strata_model *model, const st_weights *weights
     ST_TRY(st_arena_create(&arena, err));
     strata_status status = st_checkpoint_head_take(&head, arena, weights, err);
     if (status == STRATA_OK) {
-        head.has_preparation = head.has_preparation && !model->has_preparation;
+        head.has_preparation = head.has_preparation && !model->has_preparation && !model->has_own_preparation;
         head.class_count = model->classes == NULL ? head.class_count : 0;
         status = take_head(model, &head, err);
     }

@@ -101,12 +101,6 @@ void strata_net_free(strata_net *net) {
     }
 }
 
-const char *st_api_input_keys(const st_graph *graph) {
-    const char *sizes = strchr(graph->nodes[0].text, ' ');
-    const char *keys = sizes != NULL ? strchr(sizes + 1, ' ') : NULL;
-    return keys != NULL ? keys + 1 : "";
-}
-
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 static int64_t count_states(const st_node *node, bool trained) {
@@ -125,7 +119,7 @@ void strata_net_info_get(const strata_net *net, bool for_training, strata_net_in
                              .description = graph->description,
                              .input = {graph->input.h, graph->input.w, graph->input.c},
                              .layer_count = (size_t)graph->node_count,
-                             .preparation = st_api_input_keys(graph),
+                             .preparation = st_graph_input_keys(graph),
                              .is_zoo = net->is_zoo};
     const st_node *main_node = &graph->nodes[graph->outputs[graph->main_output].node];
     out->class_count = main_node->out.h * main_node->out.w * main_node->out.c;

@@ -29,6 +29,10 @@ static bool is_decided(const char *key) {
 
 static strata_status keys_of(const char **out, const char *words, strata_error *err) {
     const char *names[ST_COUNT_OF(conventions)];
+    if (words == NULL) {
+        *out = "";
+        return STRATA_OK;
+    }
     for (size_t i = 0; i < ST_COUNT_OF(conventions); i++) {
         names[i] = conventions[i].name;
         if (strcmp(words, conventions[i].name) == 0) {
@@ -106,11 +110,44 @@ static strata_status replace(const st_syntax **out, st_arena *arena, const st_sy
     return replace(&copy->chain, arena, chain->chain, keys, err);
 }
 
+/* The keys in a net that has no knobs: its values are numbers, as many as there are channels. */
+static strata_status try_keys(st_arena *arena, const char *keys, int channels, strata_error *err) {
+    st_text text = {0};
+    char *net = NULL;
+    const st_tree *tree = NULL;
+    const st_graph *graph = NULL;
+    st_text_add(&text, "network preparation { input 1x1x%d %s, fc 1, output logits }", channels, keys);
+    ST_TRY(st_text_finish(&net, &text, err));
+    strata_status status = st_lang_parse(&tree, arena, "--preprocess", net, strlen(net), err);
+    if (status == STRATA_OK) {
+        status = st_graph_build(&graph, arena, tree, NULL, NULL, err);
+    }
+    strata_text_free(net);
+    return status;
+}
+
+/* Words that no net could have; whether this one can is seen when it is built. */
+static strata_status check_words(const char *words, st_arena *arena, strata_error *err) {
+    const char *keys = NULL;
+    const st_arg *args = NULL;
+    ST_TRY(keys_of(&keys, words, err));
+    ST_TRY(parse_keys(&args, arena, keys, err));
+    strata_error first;
+    strata_status status = try_keys(arena, keys, 3, &first);
+    if (status == STRATA_OK || try_keys(arena, keys, 1, NULL) == STRATA_OK) {
+        return STRATA_OK;
+    }
+    return st_fail(err, STRATA_INVALID, "preparation '%.60s': %.200s", words, first.message);
+}
+
 static strata_status print_prepared(char **out, st_arena *arena, const strata_net *net, const char *words,
                                     strata_error *err) {
     const st_tree *tree = NULL;
     const char *keys = NULL;
     const st_arg *args = NULL;
+    if (words != NULL) {
+        ST_TRY(check_words(words, arena, err));
+    }
     ST_TRY(keys_of(&keys, words, err));
     ST_TRY(parse_keys(&args, arena, keys, err));
     ST_TRY(st_lang_parse(&tree, arena, net->graph->name, net->text, strlen(net->text), err));
@@ -140,13 +177,8 @@ bool strata_net_is_prepared(const strata_net *net) {
 
 strata_status st_api_preprocess_check(const char *words, strata_error *err) {
     st_arena *arena = NULL;
-    const char *keys = NULL;
-    const st_arg *args = NULL;
     ST_TRY(st_arena_create(&arena, err));
-    strata_status status = keys_of(&keys, words, err);
-    if (status == STRATA_OK) {
-        status = parse_keys(&args, arena, keys, err);
-    }
+    strata_status status = check_words(words, arena, err);
     st_arena_free(arena);
     return status;
 }

@@ -89,6 +89,7 @@ strata_status strata_tuning_get(strata_tuning *out, const strata_runtime *runtim
     ST_TRY(st_api_options(&ask.options, &optimizer, build, err));
     ST_TRY(st_recipe_fill(&recipe, options, err));
     ask.options.train = false;
+    out->variants = recipe.variants;
     ST_TRY(st_arena_create(&ask.arena, err));
     strata_status status = describe(out, &ask, options->train, data, err);
     if (status == STRATA_OK) {

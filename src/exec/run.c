@@ -24,7 +24,8 @@ struct st_exec {
     st_run run;
     st_feed feed;
     st_view input;
-    double *task_seconds; /* [threads][tasks of the plan], added to by each thread; NULL: nobody asks */
+    st_real *pixel_scale, *pixel_shift; /* [channels of the input] of this run's pictures */
+    double *task_seconds;               /* [threads][tasks of the plan], added to by each thread; NULL: nobody asks */
 };
 
 /* ---- making calls ----------------------------------------------------------------------------------------------- */
@@ -185,6 +186,9 @@ strata_status st_exec_create(st_exec **out, st_model *model, const st_plan *plan
             exec->input = view_of(exec, i, false);
         }
     }
+    size_t channels = (size_t)exec->input.dims.c;
+    ST_TRY(st_arena_alloc(&exec->pixel_scale, model->arena, channels, sizeof *exec->pixel_scale, err));
+    ST_TRY(st_arena_alloc(&exec->pixel_shift, model->arena, channels, sizeof *exec->pixel_shift, err));
     for (int s = 0; s < plan->step_count; s++) {
         ST_TRY(fill_call(exec, s, err));
     }
@@ -251,12 +255,6 @@ static void take_pictures(const st_exec *exec, int64_t item) {
         }
         return;
     }
-    st_real scale[4], shift[4];
-    for (int64_t c = 0; c < to.c; c++) {
-        int64_t at = preparation->is_bgr ? 2 - c : c;
-        scale[c] = (st_real)(1.0 / (preparation->range * preparation->deviation[at]));
-        shift[c] = (st_real)(-preparation->mean[at] / preparation->deviation[at]);
-    }
     st_pixels pixels = {.in = exec->feed.pixels,
                         .n = exec->run.n,
                         .from = preparation->picture,
@@ -264,8 +262,8 @@ static void take_pictures(const st_exec *exec, int64_t item) {
                         .top = preparation->pad_top,
                         .left = preparation->pad_left,
                         .layout = exec->plan->layout,
-                        .scale = scale,
-                        .shift = shift,
+                        .scale = exec->pixel_scale,
+                        .shift = exec->pixel_shift,
                         .out = exec->input.data};
     exec->model->kernels->pixels(&pixels, item);
     if (preparation->is_bgr) {
@@ -409,8 +407,22 @@ static int tasks_until(const st_plan *plan, int node) {
     return count;
 }
 
+/* Pictures have at most four channels; what a net takes beyond is prepared as its fourth. */
+static void find_pixel_scale(st_exec *exec) {
+    const st_preparation *preparation = &exec->model->preparation;
+    enum { MOST = ST_COUNT_OF(preparation->mean) };
+    for (int64_t c = 0; c < exec->input.dims.c; c++) {
+        int64_t at = preparation->is_bgr ? 2 - c : c < MOST ? c : MOST - 1;
+        exec->pixel_scale[c] = (st_real)(1.0 / (preparation->range * preparation->deviation[at]));
+        exec->pixel_shift[c] = (st_real)(-preparation->mean[at] / preparation->deviation[at]);
+    }
+}
+
 void st_exec_run(st_exec *exec, const st_feed *feed) {
     exec->feed = *feed;
+    if (feed->pixels != NULL) {
+        find_pixel_scale(exec);
+    }
     exec->run = (st_run){.n = feed->n,
                          .mode = exec->plan->options.as_inference ? ST_MODE_INFER : exec->plan->options.mode,
                          .seed = exec->model->options.seed,

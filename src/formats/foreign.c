@@ -49,6 +49,22 @@ static strata_status add_pairs(st_weights *out, const char *net, const char *not
     return STRATA_OK;
 }
 
+/* What its net says of pictures, the file says, also where its weights go into another net. */
+static strata_status add_preparation(st_weights *out, const st_graph *graph, strata_error *err) {
+    const char *keys = st_graph_input_keys(graph);
+    st_pair *pairs = NULL;
+    char *copy = NULL;
+    if (!graph->has_normalization) {
+        return STRATA_OK;
+    }
+    ST_TRY(st_arena_text(&copy, out->arena, keys, strlen(keys), err));
+    ST_TRY(st_arena_alloc(&pairs, out->arena, out->pair_count + 1, sizeof *pairs, err));
+    memcpy(pairs, out->pairs, out->pair_count * sizeof *pairs);
+    pairs[out->pair_count++] = (st_pair){.name = ST_PAIR_PREPROCESS, .value = copy};
+    out->pairs = pairs;
+    return STRATA_OK;
+}
+
 static strata_status compare_state(size_t *found, const st_weights *out, const st_state *state, strata_error *err) {
     const st_tensor *tensor = st_weights_find(out, state->path);
     bool same = tensor != NULL && tensor->rank == state->dims.rank;
@@ -80,7 +96,7 @@ static strata_status compare_states(const st_weights *out, const st_graph *graph
     return STRATA_OK;
 }
 
-static strata_status check_net(const st_weights *out, const char *net, st_arena *arena, strata_error *err) {
+static strata_status check_net(st_weights *out, const char *net, st_arena *arena, strata_error *err) {
     const st_tree *tree = NULL;
     const st_graph *graph = NULL;
     strata_status status = st_lang_parse(&tree, arena, out->file.path, net, strlen(net), err);
@@ -88,7 +104,8 @@ static strata_status check_net(const st_weights *out, const char *net, st_arena 
         status = st_graph_build(&graph, arena, tree, NULL, NULL, err);
     }
     if (status == STRATA_OK) {
-        return compare_states(out, graph, err);
+        ST_TRY(compare_states(out, graph, err));
+        return add_preparation(out, graph, err);
     }
     if (err != NULL) { /* the place is one in a text that nobody sees */
         err->line = err->column = 0;

@@ -395,6 +395,7 @@ static strata_status add_metadata(st_weights *out, const Onnx__ModelProto *model
         const char *key = model->metadata_props[i]->key, *value = model->metadata_props[i]->value;
         char *copies[2] = {NULL, NULL};
         if (key == NULL || value == NULL || strncmp(key, "strata.", 7) != 0 || strcmp(key, ST_PAIR_NET) == 0 ||
+            (strcmp(key, ST_PAIR_PREPROCESS) == 0 && st_weights_metadata(out, key) != NULL) ||
             (strcmp(key, ST_PAIR_HASH) == 0 && !is_as_written(model->graph))) {
             continue;
         }

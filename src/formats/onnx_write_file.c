@@ -158,13 +158,14 @@ static void put_documentation(st_text *to, const onnx_file *file) {
     const st_graph *graph = file->net.graph;
     const st_node *last = main_node(graph);
     bool is_softmax = (last->op->traits & ST_OP_GIVES_PROBABILITIES) != 0;
-    bool is_prepared = st_weights_metadata(file->net.weights, ST_PAIR_PREPARATION) != NULL;
+    const char *says = st_weights_metadata(file->net.weights, ST_PAIR_PREPARATION) != NULL  ? ST_PAIR_PREPARATION
+                       : st_weights_metadata(file->net.weights, ST_PAIR_PREPROCESS) != NULL ? ST_PAIR_PREPROCESS
+                                                                                            : NULL;
     st_text text = {0};
     st_text_add(&text, "%s%s%s\n\n", graph->name, graph->description[0] != '\0' ? ": " : "", graph->description);
-    st_text_add(&text, "images: N x %" PRId64 " x %" PRId64 " x %" PRId64 ", %s.\n", graph->input.c, graph->input.h,
-                graph->input.w,
-                is_prepared ? "pictures prepared as the metadata strata.preparation says"
-                            : "pictures prepared; how, these weights do not say");
+    st_text_add(&text, "images: N x %" PRId64 " x %" PRId64 " x %" PRId64 ", %s%s%s.\n", graph->input.c, graph->input.h,
+                graph->input.w, says != NULL ? "pictures prepared as the metadata " : "pictures prepared; how, ",
+                says != NULL ? says : "these weights do not say", says != NULL ? " says" : "");
     st_text_add(
         &text, "logits: N x %" PRId64 ", a number for each class%s, %s.\n", last->out.h * last->out.w * last->out.c,
         st_weights_metadata(file->net.weights, ST_PAIR_CLASSES) != NULL ? ", in the order of strata.classes" : "",

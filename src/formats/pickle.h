@@ -40,6 +40,7 @@ typedef struct st_pickle_value st_pickle_value;
 typedef struct st_pickle_items {
     st_pickle_value *items;
     uint32_t count;
+    bool has_attributes; /* an OrderedDict or Counter: BUILD may follow */
 } st_pickle_items;
 
 /* "storage": what tensors are views of. The pickle names it, the file form knows where its bytes are. */

@@ -299,6 +299,7 @@ static strata_status copy(st_pickle *pickle, st_pickle_items *items, const st_pi
 static strata_status make_dict(st_pickle *pickle, st_pickle_value *out, const st_pickle_value *values, uint32_t count,
                                strata_error *err) {
     ST_TRY(st_pickle_new_items(pickle, out, ST_PICKLE_DICT, err));
+    out->as.items->has_attributes = true;
     if (count == 0) {
         return STRATA_OK;
     }

@@ -363,7 +363,11 @@ static strata_status run_build(st_pickle_machine *m, const st_pickle_argument *a
     ST_TRY(need(m, 2, err));
     m->depth--;
     ST_TRY(need_kind(m, &m->stack[m->depth - 1], ST_PICKLE_DICT, err));
-    return need_kind(m, &m->stack[m->depth], ST_PICKLE_DICT, err);
+    ST_TRY(need_kind(m, &m->stack[m->depth], ST_PICKLE_DICT, err));
+    if (!m->stack[m->depth - 1].as.items->has_attributes) {
+        return st_pickle_fail(m, err, STRATA_FORMAT, "of a plain dict, which has no attributes");
+    }
+    return STRATA_OK;
 }
 
 static strata_status run_persistent(st_pickle_machine *m, const st_pickle_argument *a, strata_error *err) {

@@ -138,6 +138,12 @@ const st_output *st_graph_narrowest(const st_graph *graph) {
     return found;
 }
 
+const char *st_graph_input_keys(const st_graph *graph) {
+    const char *sizes = strchr(graph->nodes[0].text, ' ');
+    const char *keys = sizes != NULL ? strchr(sizes + 1, ' ') : NULL;
+    return keys != NULL ? keys + 1 : "";
+}
+
 static void read_normalization(st_graph *graph) {
     const st_input_params *params = graph->nodes[0].params;
     graph->input = graph->nodes[0].out;

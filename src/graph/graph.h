@@ -61,6 +61,8 @@ typedef struct st_graph {
  * arena, which must also hold the tree. */
 strata_status st_graph_build(const st_graph **out, st_arena *arena, const st_tree *tree, const char *settings,
                              const char *freeze, strata_error *err);
+/* What stands behind the sizes of the input line, "" where nothing does; lent by the graph. */
+const char *st_graph_input_keys(const st_graph *graph);
 /* One layer's help (all of it) or the table of all (name NULL), into `text`. */
 strata_status st_graph_help(st_text *text, const char *name, strata_error *err);
 /* The output with a loss that has the fewest classes, side heads included: all losses share the labels, which must be

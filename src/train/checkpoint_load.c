@@ -76,6 +76,7 @@ static strata_status visit_tensors(load_state *state, strata_error *err) {
         if (is_kept(state, parameter, name, expected)) {
             if (state->stores) {
                 bool is_zero = parameter->node == state->zeros;
+                state->model->new_head = parameter->node->is_train_only ? state->model->new_head : parameter->node;
                 state->head_is_new = state->head_is_new || is_zero;
                 st_text_add(state->left, "%s %s\n", name, is_zero ? "zeros" : "drawn");
             }

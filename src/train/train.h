@@ -29,10 +29,12 @@ struct strata_model {
     char **classes; /* names in the order of the outputs; NULL: not known */
     size_t class_count;
     char *number_name; /* room for a class without a name */
-    bool skips_self_test;
-    bool has_preparation;  /* a trainer or a checkpoint has said it */
-    st_geometry geometry;  /* sizes; core->preparation is the rest */
-    char preparation[200]; /* in words */
+    bool skips_self_test, has_own_preparation;
+    const st_node *new_head; /* of the core's graph: a layer of the head that adapting did not take from the file, so it
+                                has learned nothing yet; NULL: none */
+    bool has_preparation;    /* a trainer or a checkpoint has said it */
+    st_geometry geometry;    /* sizes; core->preparation is the rest */
+    char preparation[200];   /* in words */
 };
 
 static inline st_model *st_learner(const strata_model *model) {

@@ -112,7 +112,16 @@ static strata_status build(st_tuning *tuning, strata_error *err) {
     ST_FAIL_IF(core->train != NULL, err, STRATA_INVALID,
                "a model of which a part is trained is built for inference: the trainer builds that part");
     ST_TRY(st_arena_alloc(&tuning->labels, tuning->arena, (size_t)core->options.batch, sizeof *tuning->labels, err));
-    return st_tuning_enter(tuning, 0, err);
+    ST_TRY(st_tuning_enter(tuning, 0, err));
+    const st_node *new_head = tuning->model->new_head;
+    if (new_head != NULL && !tuning->regime.trained[new_head - core->graph->nodes]) {
+        strata_status status =
+            st_fail(err, STRATA_INVALID, "the last layer '%s' is new and would stay as it begins: it has to learn too",
+                    new_head->path);
+        st_error_hint(err, "add %s to the layers that are trained, or train it alone first: --thaw", new_head->path);
+        return status;
+    }
+    return STRATA_OK;
 }
 
 static const uint64_t STANDARD_FOLDER = (uint64_t)8 << 30;

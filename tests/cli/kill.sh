@@ -103,4 +103,5 @@ story kill-sizes $((kills / 2)) \
 "$strata" train small.net --data pictures --epochs 2 --quiet --out base > /dev/null || exit 1
 story kill-finetune $((kills / 2)) \
     'finetune base --data sizes --train 3 4 7 --thaw 10 --augment imagenet --variants 3 --balance --epochs 40'
-story kill-finetune-all $((kills / 4)) 'finetune base --data sizes --train all --augment imagenet --epochs 10'
+story kill-finetune-all $((kills / 4)) \
+    'finetune base --data sizes --train all --augment imagenet --epochs 10 --batch 16 --accumulate 2 --ema 0.9 --thaw 2'
