@@ -25,10 +25,10 @@ from torch import nn  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity_peer as peer  # noqa: E402
 
-NETS = {"alexnet_torchvision": 4, "vgg16": 2, "resnet18": 4, "resnet50": 4, "resnet152": 2, "googlenet": 4,
+NETS = {"alexnet": 4, "alexnet_2gpu": 4, "alexnet_torchvision": 4, "vgg16": 2, "resnet18": 4, "resnet50": 4, "resnet152": 2, "googlenet": 4,
         "squeezenet1_1": 4}  # images: enough for statistics of a batch, few enough for minutes
 LOGITS, GRADIENTS, FLIPS = 1e-4, 1e-3, 1e-5
-CLASSES, SIDE = 1000, 224
+CLASSES, SIDE, SIDES = 1000, 224, {"alexnet": 227, "alexnet_2gpu": 227}
 
 
 def draw_weights(net, draw):
@@ -67,11 +67,11 @@ class Case:
     def __init__(self, arguments, name, folder):
         draw = torch.Generator().manual_seed(arguments.seed)
         count = arguments.batch or NETS[name]
-        self.name, self.strata = name, arguments.strata
+        self.name, self.strata, self.side = name, arguments.strata, SIDES.get(name, SIDE)
         self.net = peer.build(name, CLASSES)
         draw_weights(self.net, draw)
-        draw_statistics(self.net, torch.randn(count, 3, SIDE, SIDE, generator=draw), draw)
-        self.images = torch.randn(count, 3, SIDE, SIDE, generator=draw)
+        draw_statistics(self.net, torch.randn(count, 3, self.side, self.side, generator=draw), draw)
+        self.images = torch.randn(count, 3, self.side, self.side, generator=draw)
         self.labels = torch.randint(CLASSES, (count,), generator=draw)
         self.weights, self.batch, self.out = (os.path.join(folder, f"{part}.safetensors")
                                               for part in ("weights", "batch", "trace"))
@@ -79,7 +79,7 @@ class Case:
         peer.write_safetensors(self.batch, {"images": self.images.numpy(), "labels": self.labels.numpy()})
 
     def trace(self, mode, *more):
-        subprocess.run([self.strata, "trace", self.name, "--set", f"image={SIDE}", "--weights", self.weights,
+        subprocess.run([self.strata, "trace", self.name, "--set", f"image={self.side}", "--weights", self.weights,
                         "--batch", self.batch, "--out", self.out, "--mode", mode, "--quiet", *more], check=True)
         return peer.read_safetensors(self.out)
 

@@ -45,8 +45,32 @@ def read_safetensors(path):
     return tensors
 
 
+def alexnet(classes, towers):
+    """AlexNet as it was published (2012), which torchvision has not; PyTorch's normalization divides alpha by its width."""
+    def convolution(width, filters, kernel, groups=1, **more):
+        return nn.Conv2d(width, filters, kernel, groups=groups, **more)
+    layers = {"conv1": convolution(3, 96, 11, stride=4), "conv2": convolution(96, 256, 5, towers, padding=2),
+              "conv3": convolution(256, 384, 3, padding=1), "conv4": convolution(384, 384, 3, towers, padding=1),
+              "conv5": convolution(384, 256, 3, towers, padding=1),
+              "fc6": nn.Linear(9216, 4096), "fc7": nn.Linear(4096, 4096), "fc8": nn.Linear(4096, classes)}
+    net = nn.Sequential()
+    for name, layer in layers.items():
+        if name == "fc6":
+            net.add_module("flat", nn.Flatten())
+        net.add_module(name, layer)
+        if name != "fc8":
+            net.add_module("relu_" + name, nn.ReLU())
+        if name in ("conv1", "conv2"):
+            net.add_module("norm_" + name, nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2))
+        if name in ("conv1", "conv2", "conv5"):
+            net.add_module("pool_" + name, nn.MaxPool2d(3, 2))
+    return net
+
+
 def build(name, classes):
     """torchvision's module, without the time that its own initialisation takes and without dropout."""
+    if name in ("alexnet", "alexnet_2gpu"):
+        return alexnet(classes, 2 if name == "alexnet_2gpu" else 1)
     more = {"aux_logits": True, "transform_input": False, "init_weights": False} if name == "googlenet" else {}
     constructor = getattr(torchvision.models, name.replace("alexnet_torchvision", "alexnet"))
     net = constructor(weights=None, num_classes=classes, **more)
