@@ -214,11 +214,9 @@ static strata_status end_view(convert *c, strata_error *err) {
         add_pair(c, pairs, ST_PAIR_SELF_TEST, st_weights_metadata(from, ST_PAIR_SELF_TEST));
     }
     add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
+    /* For who looks at the weights without the net, and for ONNX, whose graph has no place for it. */
     const char *keys = st_graph_input_keys(c->net->graph);
-    if (keys[0] !=
-        '\0') { /* for who looks at the weights without the net, and for ONNX, whose graph has no place for it */
-        add_pair(c, pairs, ST_PAIR_PREPROCESS, keys);
-    }
+    add_pair(c, pairs, ST_PAIR_PREPROCESS, keys[0] != '\0' ? keys : NULL);
     add_pair(c, pairs, ST_PAIR_HASH, hash);
     c->view.pairs = pairs;
     return st_weights_index(&c->view, err);
