@@ -48,12 +48,13 @@ static int measure_regime(strata_cost *cost, training *t, run_plan *p, const cha
 /* --train auto: by the number of pictures, and less where that would take too long. */
 static int choose_regime(training *t, run_plan *p) {
     strata_cost costs[REGIME_COUNT];
+    strata_tuning tunings[REGIME_COUNT];
     text line = {0};
     int64_t pictures = (int64_t)strata_dataset_count(t->data, STRATA_TRAIN);
     int64_t each = pictures / (int64_t)strata_dataset_class_count(t->data);
     int wanted = each < ENOUGH_FOR_HALF ? 0 : each < ENOUGH_FOR_ALL ? 1 : 2, chosen = wanted;
     int count = 0; /* that fit into memory: each takes more than the one before it */
-    for (; count < REGIME_COUNT && forecast_fits(t, regimes[count]); count++) {
+    for (; count < REGIME_COUNT && forecast_fits(&tunings[count], t, regimes[count]); count++) {
         int status = measure_regime(&costs[count], t, p, regimes[count]);
         if (status != DONE) {
             return status;
@@ -64,7 +65,7 @@ static int choose_regime(training *t, run_plan *p) {
         return DONE;
     }
     chosen = chosen < count ? chosen : count - 1;
-    while (chosen > 0 && forecast_seconds(p, &costs[chosen], p->epochs) > LONG_SECONDS) {
+    while (chosen > 0 && forecast_seconds(&tunings[chosen], &costs[chosen], p->epochs) > LONG_SECONDS) {
         chosen--;
     }
     text_add(&line, "%s: %s pictures a class, %s", regimes[chosen], count_text(each).s,
@@ -75,12 +76,12 @@ static int choose_regime(training *t, run_plan *p) {
         text_add(&line, "; but %s needs more memory than is free", regimes[wanted]);
     } else if (chosen != wanted) {
         text_add(&line, "; but %s would take %s", regimes[wanted],
-                 seconds_text(forecast_seconds(p, &costs[wanted], p->epochs)).s);
+                 seconds_text(forecast_seconds(&tunings[wanted], &costs[wanted], p->epochs)).s);
     }
     text_add(&line, " (%lld epochs:", (long long)p->epochs);
     for (int i = 0; i < count; i++) {
         text_add(&line, "%s %s %s", i > 0 ? "," : "", regimes[i],
-                 seconds_text(forecast_seconds(p, &costs[i], p->epochs)).s);
+                 seconds_text(forecast_seconds(&tunings[i], &costs[i], p->epochs)).s);
     }
     text_add(&line, ")");
     print_fact("auto", "%s", line.bytes);

@@ -29,19 +29,16 @@ static strata_status tuning_of(strata_tuning *out, const training *t, const char
     return strata_tuning_get(out, t->runtime, t->net, &build, &options, t->data, err);
 }
 
-static int64_t kept_variants(const run_plan *p) {
-    return p->variants > 0 ? p->variants : p->variants == 0 ? 8 : 0;
-}
-
-double forecast_seconds(const run_plan *p, const strata_cost *cost, int64_t epochs) {
-    int64_t tables = p->augment == NULL ? 1 : kept_variants(p) < epochs ? kept_variants(p) : epochs;
+double forecast_seconds(const strata_tuning *tuning, const strata_cost *cost, int64_t epochs) {
+    int64_t kept = tuning->variants > 1 ? tuning->variants : 1; /* without variants: of val, once */
+    int64_t tables = kept < epochs ? kept : epochs;
     return cost->features_seconds * (double)tables + cost->epoch_seconds * (double)epochs;
 }
 
 static double all_seconds(const forecast *f) {
     double seconds = 0;
     for (int i = 0; i < f->count; i++) {
-        seconds += forecast_seconds(f->t->plan, &f->phases[i].cost, f->phases[i].epochs);
+        seconds += forecast_seconds(&f->phases[i].tuning, &f->phases[i].cost, f->phases[i].epochs);
     }
     return seconds;
 }
@@ -136,7 +133,7 @@ static void print_forecast(const forecast *f) {
 
 /* ---- for a program ---------------------------------------------------------------------------------------------- */
 
-static void add_phase(json *j, const forecast *f, const phase *at) {
+static void add_phase(json *j, const phase *at) {
     const strata_tuning *tuning = &at->tuning;
     json_open(j, NULL, '{');
     json_count(j, "epochs", at->epochs);
@@ -150,7 +147,7 @@ static void add_phase(json *j, const forecast *f, const phase *at) {
         json_number(j, "features_seconds", at->cost.features_seconds);
     }
     json_number(j, "epoch_seconds", at->cost.epoch_seconds);
-    json_number(j, "seconds", forecast_seconds(f->t->plan, &at->cost, at->epochs));
+    json_number(j, "seconds", forecast_seconds(&at->tuning, &at->cost, at->epochs));
     json_close(j, '}');
 }
 
@@ -176,7 +173,7 @@ static void print_json(const forecast *f) {
     json_close(&j, ']');
     json_open(&j, "phases", '[');
     for (int i = 0; i < f->count; i++) {
-        add_phase(&j, f, &f->phases[i]);
+        add_phase(&j, &f->phases[i]);
     }
     json_close(&j, ']');
     json_close(&j, '}');
@@ -202,10 +199,9 @@ static strata_status memory_need(strata_memory *out, const void *of, int64_t bat
     return memory_need_pieces(out, of, batch, ((const training *)of)->plan->accumulate, err);
 }
 
-bool forecast_fits(const training *t, const char *train) {
-    strata_tuning tuning;
+bool forecast_fits(strata_tuning *out, const training *t, const char *train) {
     strata_error err;
-    return tuning_of(&tuning, t, train, &err) == STRATA_OK && tuning.memory.total_bytes <= memory_free();
+    return tuning_of(out, t, train, &err) != STRATA_OK || out->memory.total_bytes <= memory_free();
 }
 
 int forecast_memory(training *t) {

@@ -369,6 +369,8 @@ int output_check(const char *output, const char *const *inputs, size_t count);
 
 /* ---- preparation.c: how pictures are prepared for weights from a file ------------------------------------------- */
 
+/* Whether the file itself says it. */
+bool preparation_is_said(const strata_weights_info *info);
 /* The net with these words in its input line; NULL: with none. Exit status. */
 int preparation_set(strata_net **net, const char *words);
 /* With those of --preprocess, where the file does not say otherwise. Exit status. */
@@ -468,9 +470,9 @@ int adapt_load(training *t);
 int forecast_say(const training *t, bool measures, bool as_json);
 /* Memory of this run, checked. Exit status. */
 int forecast_memory(training *t);
-/* Whether what this regime needs is free. */
-bool forecast_fits(const training *t, const char *train);
+/* Whether what this regime needs is free; true for one that this net has not, which measuring it says. */
+bool forecast_fits(strata_tuning *out, const training *t, const char *train);
 /* Of so many epochs of one regime, with the features that they need. */
-double forecast_seconds(const run_plan *plan, const strata_cost *cost, int64_t epochs);
+double forecast_seconds(const strata_tuning *tuning, const strata_cost *cost, int64_t epochs);
 
 #endif
