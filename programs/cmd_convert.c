@@ -255,7 +255,7 @@ static int rewrite(work *w) {
     if (status != DONE) {
         return status;
     }
-    bool is_said = preprocess != NULL || w->info.has_preparation || w->info.preprocess[0] != '\0';
+    bool is_said = preprocess != NULL || preparation_is_said(&w->info);
     if (!is_said && strata_weights_publication_get(&known, w->weights, &err) != STRATA_OK) {
         return report(&err);
     }

@@ -45,7 +45,7 @@ static void add_types(text *out, const strata_weights *weights, size_t count) {
 static void add_known(text *out, const strata_weights_info *info) {
     text known = {0};
     static const char *const words[] = {"its net", "names of its classes", "how its pictures were prepared"};
-    bool has[] = {info->has_net, info->has_classes, info->has_preparation || info->preprocess[0] != '\0'};
+    bool has[] = {info->has_net, info->has_classes, preparation_is_said(info)};
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (has[i]) {
             text_add(&known, "%s%s", known.length > 0 ? "; " : "", words[i]);
@@ -260,7 +260,7 @@ static void print_json(const strata_weights *weights, const strata_weights_info 
     json_count(&j, "not_finite", broken);
     json_bool(&j, "has_net", info->has_net);
     json_bool(&j, "has_classes", info->has_classes);
-    json_bool(&j, "has_preparation", info->has_preparation || info->preprocess[0] != '\0');
+    json_bool(&j, "has_preparation", preparation_is_said(info));
     if (info->preprocess[0] != '\0') {
         json_text(&j, "preprocess", info->preprocess);
     }
@@ -330,12 +330,12 @@ static void print_text(const strata_weights *weights, const strata_weights_info 
 static int look(strata_weights *weights, const strata_net *net, const arguments *a) {
     strata_error err;
     strata_weights_info info;
-    strata_weights_publication known;
+    strata_weights_publication known = {.by = ""};
     strata_fit fit = {0};
     strata_weights_info_get(weights, &info);
     int64_t broken = count_broken(weights, info.tensor_count, &err);
     if (broken < 0 || strata_weights_check(weights, &err) != STRATA_OK ||
-        strata_weights_publication_get(&known, weights, &err) != STRATA_OK ||
+        (!preparation_is_said(&info) && strata_weights_publication_get(&known, weights, &err) != STRATA_OK) ||
         (net != NULL && strata_weights_fit(&fit, weights, net, &err) != STRATA_OK)) {
         return report(&err);
     }

@@ -16,14 +16,14 @@ int preparation_set(strata_net **net, const char *words) {
     return DONE;
 }
 
-static bool is_said(const strata_weights_info *info) {
+bool preparation_is_said(const strata_weights_info *info) {
     return info->has_preparation || info->preprocess[0] != '\0';
 }
 
 int preparation_choose(strata_net **net, const char *words, const strata_weights *weights, const char *path) {
     strata_weights_info info;
     strata_weights_info_get(weights, &info);
-    if (is_said(&info) && strcmp(words, info.preprocess) != 0) {
+    if (preparation_is_said(&info) && strcmp(words, info.preprocess) != 0) {
         int status =
             refuse("%s says how its pictures were prepared: --preprocess would contradict it", safe_text(path).s);
         hint("%s convert writes a file with another preparation", program_name());

@@ -47,11 +47,9 @@ def read_safetensors(path):
 
 def alexnet(classes, towers):
     """AlexNet as it was published (2012), which torchvision has not; PyTorch's normalization divides alpha by its width."""
-    def convolution(width, filters, kernel, groups=1, **more):
-        return nn.Conv2d(width, filters, kernel, groups=groups, **more)
-    layers = {"conv1": convolution(3, 96, 11, stride=4), "conv2": convolution(96, 256, 5, towers, padding=2),
-              "conv3": convolution(256, 384, 3, padding=1), "conv4": convolution(384, 384, 3, towers, padding=1),
-              "conv5": convolution(384, 256, 3, towers, padding=1),
+    layers = {"conv1": nn.Conv2d(3, 96, 11, stride=4), "conv2": nn.Conv2d(96, 256, 5, padding=2, groups=towers),
+              "conv3": nn.Conv2d(256, 384, 3, padding=1), "conv4": nn.Conv2d(384, 384, 3, padding=1, groups=towers),
+              "conv5": nn.Conv2d(384, 256, 3, padding=1, groups=towers),
               "fc6": nn.Linear(9216, 4096), "fc7": nn.Linear(4096, 4096), "fc8": nn.Linear(4096, classes)}
     net = nn.Sequential()
     for name, layer in layers.items():

@@ -126,15 +126,13 @@ static strata_status try_keys(st_arena *arena, const char *keys, int channels, s
     return status;
 }
 
-/* Words that no net could have; whether this one can is seen when it is built. */
-static strata_status check_words(const char *words, st_arena *arena, strata_error *err) {
+/* The arguments that the words mean. Refuses what no net could have; whether this one can is seen when it is built. */
+static strata_status read_words(const st_arg **out, st_arena *arena, const char *words, strata_error *err) {
     const char *keys = NULL;
-    const st_arg *args = NULL;
-    ST_TRY(keys_of(&keys, words, err));
-    ST_TRY(parse_keys(&args, arena, keys, err));
     strata_error first;
-    strata_status status = try_keys(arena, keys, 3, &first);
-    if (status == STRATA_OK || try_keys(arena, keys, 1, NULL) == STRATA_OK) {
+    ST_TRY(keys_of(&keys, words, err));
+    ST_TRY(parse_keys(out, arena, keys, err));
+    if (try_keys(arena, keys, 3, &first) == STRATA_OK || try_keys(arena, keys, 1, NULL) == STRATA_OK) {
         return STRATA_OK;
     }
     return st_fail(err, STRATA_INVALID, "preparation '%.60s': %.200s", words, first.message);
@@ -143,13 +141,8 @@ static strata_status check_words(const char *words, st_arena *arena, strata_erro
 static strata_status print_prepared(char **out, st_arena *arena, const strata_net *net, const char *words,
                                     strata_error *err) {
     const st_tree *tree = NULL;
-    const char *keys = NULL;
     const st_arg *args = NULL;
-    if (words != NULL) {
-        ST_TRY(check_words(words, arena, err));
-    }
-    ST_TRY(keys_of(&keys, words, err));
-    ST_TRY(parse_keys(&args, arena, keys, err));
+    ST_TRY(read_words(&args, arena, words, err));
     ST_TRY(st_lang_parse(&tree, arena, net->graph->name, net->text, strlen(net->text), err));
     st_tree other = *tree;
     ST_TRY(replace(&other.chain, arena, tree->chain, args, err));
@@ -177,8 +170,9 @@ bool strata_net_is_prepared(const strata_net *net) {
 
 strata_status st_api_preprocess_check(const char *words, strata_error *err) {
     st_arena *arena = NULL;
+    const st_arg *args = NULL;
     ST_TRY(st_arena_create(&arena, err));
-    strata_status status = check_words(words, arena, err);
+    strata_status status = read_words(&args, arena, words, err);
     st_arena_free(arena);
     return status;
 }

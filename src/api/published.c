@@ -7,45 +7,49 @@
 
 /* Torchvision's second recipe (2021) was evaluated at 232 instead of 256. */
 #define TORCHVISION_2 "mean=[0.485 0.456 0.406] std=[0.229 0.224 0.225] resize=232"
-/* Of pictures in the size of the net. */
-#define IMAGENET_COLOURS "mean=[0.485 0.456 0.406] std=[0.229 0.224 0.225]"
 /* torchvision's GoogLeNet turns ImageNet's normalization into this one inside (transform_input). */
 #define HALVES "mean=[0.5 0.5 0.5] std=[0.5 0.5 0.5]"
+#define TORCHVISION(model, digits, preprocess)                                                                         \
+    {                                                                                                                  \
+        digits, {                                                                                                      \
+            model "-" digits ".pth", "torchvision", preprocess                                                         \
+        }                                                                                                              \
+    }
 
 const st_publication st_publications[] = {
-    {"7be5be79", {"alexnet-owt-7be5be79.pth", "torchvision", "torchvision"}},
-    {"4df8aa71", {"alexnet-owt-4df8aa71.pth", "torchvision", "torchvision"}},
-    {"8a719046", {"vgg11-8a719046.pth", "torchvision", "torchvision"}},
-    {"bbd30ac9", {"vgg11-bbd30ac9.pth", "torchvision", "torchvision"}},
-    {"19584684", {"vgg13-19584684.pth", "torchvision", "torchvision"}},
-    {"c768596a", {"vgg13-c768596a.pth", "torchvision", "torchvision"}},
-    {"397923af", {"vgg16-397923af.pth", "torchvision", "torchvision"}},
-    {"dcbb9e9d", {"vgg19-dcbb9e9d.pth", "torchvision", "torchvision"}},
-    {"6002323d", {"vgg11_bn-6002323d.pth", "torchvision", "torchvision"}},
-    {"abd245e5", {"vgg13_bn-abd245e5.pth", "torchvision", "torchvision"}},
-    {"6c64b313", {"vgg16_bn-6c64b313.pth", "torchvision", "torchvision"}},
-    {"c79401a0", {"vgg19_bn-c79401a0.pth", "torchvision", "torchvision"}},
-    {"1378be20", {"googlenet-1378be20.pth", "torchvision", HALVES}},
-    {"b8a52dc0", {"squeezenet1_1-b8a52dc0.pth", "torchvision", "torchvision"}},
-    {"f364aa15", {"squeezenet1_1-f364aa15.pth", "torchvision", "torchvision"}},
-    {"f37072fd", {"resnet18-f37072fd.pth", "torchvision", "torchvision"}},
-    {"5c106cde", {"resnet18-5c106cde.pth", "torchvision", "torchvision"}},
-    {"b627a593", {"resnet34-b627a593.pth", "torchvision", "torchvision"}},
-    {"333f7ec4", {"resnet34-333f7ec4.pth", "torchvision", "torchvision"}},
-    {"0676ba61", {"resnet50-0676ba61.pth", "torchvision", "torchvision"}},
-    {"19c8e357", {"resnet50-19c8e357.pth", "torchvision", "torchvision"}},
-    {"11ad3fa6", {"resnet50-11ad3fa6.pth", "torchvision", TORCHVISION_2}},
-    {"63fe2227", {"resnet101-63fe2227.pth", "torchvision", "torchvision"}},
-    {"5d3b4d8f", {"resnet101-5d3b4d8f.pth", "torchvision", "torchvision"}},
-    {"cd907fc2", {"resnet101-cd907fc2.pth", "torchvision", TORCHVISION_2}},
-    {"394f9c45", {"resnet152-394f9c45.pth", "torchvision", "torchvision"}},
-    {"b121ed2d", {"resnet152-b121ed2d.pth", "torchvision", "torchvision"}},
-    {"f82ba261", {"resnet152-f82ba261.pth", "torchvision", TORCHVISION_2}},
-    {"12fca82f0bebc413", {"resnet20-12fca82f.th", "pytorch_resnet_cifar10", IMAGENET_COLOURS}},
-    {"d509ac18", {"resnet32-d509ac18.th", "pytorch_resnet_cifar10", IMAGENET_COLOURS}},
-    {"014dd654", {"resnet44-014dd654.th", "pytorch_resnet_cifar10", IMAGENET_COLOURS}},
-    {"4bfd97631478d6b6", {"resnet56-4bfd9763.th", "pytorch_resnet_cifar10", IMAGENET_COLOURS}},
-    {"1d1ed7c2", {"resnet110-1d1ed7c2.th", "pytorch_resnet_cifar10", IMAGENET_COLOURS}},
+    TORCHVISION("alexnet-owt", "7be5be79", "torchvision"),
+    TORCHVISION("alexnet-owt", "4df8aa71", "torchvision"),
+    TORCHVISION("vgg11", "8a719046", "torchvision"),
+    TORCHVISION("vgg11", "bbd30ac9", "torchvision"),
+    TORCHVISION("vgg13", "19584684", "torchvision"),
+    TORCHVISION("vgg13", "c768596a", "torchvision"),
+    TORCHVISION("vgg16", "397923af", "torchvision"),
+    TORCHVISION("vgg19", "dcbb9e9d", "torchvision"),
+    TORCHVISION("vgg11_bn", "6002323d", "torchvision"),
+    TORCHVISION("vgg13_bn", "abd245e5", "torchvision"),
+    TORCHVISION("vgg16_bn", "6c64b313", "torchvision"),
+    TORCHVISION("vgg19_bn", "c79401a0", "torchvision"),
+    TORCHVISION("googlenet", "1378be20", HALVES),
+    TORCHVISION("squeezenet1_1", "b8a52dc0", "torchvision"),
+    TORCHVISION("squeezenet1_1", "f364aa15", "torchvision"),
+    TORCHVISION("resnet18", "f37072fd", "torchvision"),
+    TORCHVISION("resnet18", "5c106cde", "torchvision"),
+    TORCHVISION("resnet34", "b627a593", "torchvision"),
+    TORCHVISION("resnet34", "333f7ec4", "torchvision"),
+    TORCHVISION("resnet50", "0676ba61", "torchvision"),
+    TORCHVISION("resnet50", "19c8e357", "torchvision"),
+    TORCHVISION("resnet50", "11ad3fa6", TORCHVISION_2),
+    TORCHVISION("resnet101", "63fe2227", "torchvision"),
+    TORCHVISION("resnet101", "5d3b4d8f", "torchvision"),
+    TORCHVISION("resnet101", "cd907fc2", TORCHVISION_2),
+    TORCHVISION("resnet152", "394f9c45", "torchvision"),
+    TORCHVISION("resnet152", "b121ed2d", "torchvision"),
+    TORCHVISION("resnet152", "f82ba261", TORCHVISION_2),
+    {"12fca82f0bebc413", {"resnet20-12fca82f.th", "pytorch_resnet_cifar10", "torchvision"}},
+    {"d509ac18", {"resnet32-d509ac18.th", "pytorch_resnet_cifar10", "torchvision"}},
+    {"014dd654", {"resnet44-014dd654.th", "pytorch_resnet_cifar10", "torchvision"}},
+    {"4bfd97631478d6b6", {"resnet56-4bfd9763.th", "pytorch_resnet_cifar10", "torchvision"}},
+    {"1d1ed7c2", {"resnet110-1d1ed7c2.th", "pytorch_resnet_cifar10", "torchvision"}},
     {"1b21d3db5b12f24e", {"squeezenet1_1.f16.safetensors", "SqueezeNet's authors", "caffe"}},
     {"27538bc5023e7928", {"lenet5-mnist.onnx", "ccoltong1215", "mean=0.1307 std=0.3081"}},
 };

@@ -47,14 +47,14 @@ void st_checkpoint_hash(const strata_model *model, char out[65]) {
 /* ---- what is in a file ------------------------------------------------------------------------------------------ */
 
 /* A weight as a run that goes on has it: the average, where the learner keeps one. */
-static st_checkpoint_tensor weight_of(st_model *core, size_t index, st_model *learner) {
+static st_checkpoint_tensor weight_of(st_model *model, size_t index, st_model *learner) {
     for (size_t i = 0; learner->options.averages && i < learner->parameter_count; i++) {
         const st_parameter *parameter = &learner->parameters[i];
-        if (parameter->average != NULL && parameter->value == core->parameters[index].value) {
+        if (parameter->average != NULL && parameter->value == model->parameters[index].value) {
             return (st_checkpoint_tensor){learner, i, ST_MODEL_AVERAGE};
         }
     }
-    return (st_checkpoint_tensor){core, index, ST_MODEL_VALUE};
+    return (st_checkpoint_tensor){model, index, ST_MODEL_VALUE};
 }
 
 strata_status st_checkpoint_list(st_checkpoint_tensor **out, size_t *count, st_arena *arena, const strata_model *model,
