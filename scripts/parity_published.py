@@ -1,6 +1,6 @@
-"""Files that PyTorch writes, read by strata: torchvision's classifiers at published size with drawn weights, saved
-by torch.save in its zip and its legacy form and by torch.onnx.export, and the numbers before softmax compared with
-PyTorch's. `make parity` calls it.
+"""Files that PyTorch writes, read by strata: classifiers at published size, torchvision's and AlexNet, with drawn
+weights, saved by torch.save in its zip and its legacy form and by torch.onnx.export, and the numbers before softmax
+compared with PyTorch's. `make parity` calls it.
 
     parity_published.py STRATA [--nets NAME,NAME...] [--opsets 9,11,13,17] [--batch N] [--seed S] [--json FILE]
 
@@ -23,9 +23,9 @@ import torch  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity_peer as peer  # noqa: E402
-from parity import draw_statistics, draw_weights, make_parser, record, verdict  # noqa: E402
+from parity import SIDES, draw_statistics, draw_weights, make_parser, record, verdict  # noqa: E402
 
-ZOO = ("alexnet_torchvision", "vgg11", "vgg16_bn", "resnet18", "resnet34", "resnet50", "resnet101", "googlenet",
+ZOO = ("alexnet", "alexnet_torchvision", "vgg11", "vgg16_bn", "resnet18", "resnet34", "resnet50", "resnet101", "googlenet",
        "squeezenet1_1")
 OTHERS = ("mobilenet_v2", "mnasnet1_0", "efficientnet_b0")
 NETS = ZOO + OTHERS
@@ -47,8 +47,9 @@ class Case:
         self.name, self.strata, self.folder, self.by_order = name, arguments.strata, folder, False
         self.net = peer.build(name, CLASSES)
         draw_weights(self.net, draw)
-        draw_statistics(self.net, torch.randn(arguments.batch, 3, SIDE, SIDE, generator=draw), draw)
-        self.images = torch.randn(arguments.batch, 3, SIDE, SIDE, generator=draw)
+        self.side = SIDES.get(name, SIDE)
+        draw_statistics(self.net, torch.randn(arguments.batch, 3, self.side, self.side, generator=draw), draw)
+        self.images = torch.randn(arguments.batch, 3, self.side, self.side, generator=draw)
         self.net.eval()
         with torch.no_grad():
             self.reference = self.net(self.images).numpy()
@@ -92,7 +93,7 @@ class Case:
         path = self.path("weights.pth")
         torch.save(self.checkpoint() if nested else self.net.state_dict(), path,
                    _use_new_zipfile_serialization=form == "zip")
-        net = [self.name, "--set", f"image={SIDE}"]
+        net = [self.name, "--set", f"image={self.side}"]
         if self.name not in ZOO:
             net = [self.path("exported.net")]
             if not os.path.exists(net[0]):

@@ -71,6 +71,15 @@ static inline void put_weight(st_text *graph, const char *name, const char *dims
     put_message(graph, 5, &tensor);
 }
 
+/* An initializer of one float. */
+static inline void put_real(st_text *graph, const char *name, float value) {
+    st_text tensor = {0};
+    put_int(&tensor, 2, 1);
+    put_text(&tensor, 8, name);
+    put_bytes(&tensor, 9, &value, sizeof value);
+    put_message(graph, 5, &tensor);
+}
+
 /* An initializer of whole numbers, "1,-1". */
 static inline void put_integers(st_text *graph, const char *name, const char *list) {
     st_text tensor = {0}, numbers = {0};

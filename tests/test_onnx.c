@@ -1,112 +1,7 @@
 /* formats, ONNX: what graphs become, what a reader of files that nobody vouches for refuses, and with which words. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "onnx_case.h"
-
-static char folder[64], path[128];
-
-static int make_folder(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/strata-test-onnx-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        return 1;
-    }
-    snprintf(path, sizeof path, "%s/m.onnx", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
-}
-
-static void put_file(const char *bytes, size_t length) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, length, file), length);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* Takes the text. */
-static void put_text_file(st_text *bytes) {
-    assert_false(bytes->failed);
-    put_file(bytes->bytes, bytes->length);
-    st_text_free(bytes);
-}
-
-static void put_model(st_text *graph, int64_t opset) {
-    st_text model = model_of(graph, opset);
-    put_text_file(&model);
-}
-
-static void refused(strata_status status, const char *message) {
-    strata_error err = {0};
-    st_weights weights;
-    assert_int_equal(st_weights_open(&weights, path, &err), status);
-    assert_string_equal(err.message, message);
-    assert_string_equal(err.file, path);
-}
-
-/* Whether the protobuf library is in this program: otherwise only that is said. */
-static bool is_served(void) {
-#ifdef ST_WITH_PROTOBUF
-    return true;
-#else
-    print_message("built without protobuf-c\n");
-    return false;
-#endif
-}
-
-#define NEEDS_PROTOBUF()                                                                                               \
-    if (!is_served()) {                                                                                                \
-        skip();                                                                                                        \
-    }
+#include "onnx_graph_case.h"
 
 /* ---- graphs ---- */
-
-/* A net's text between `network` and `output`. */
-static void becomes(const char *net) {
-    strata_error err = {0};
-    st_weights weights;
-    if (st_weights_open(&weights, path, &err) != STRATA_OK) {
-        fail_msg("%s", err.message);
-    }
-    assert_string_equal(weights.format->name, "ONNX");
-    const char *text = st_weights_metadata(&weights, ST_PAIR_NET);
-    assert_non_null(text);
-    const char *begin = strstr(text, "network");
-    assert_non_null(begin);
-    if (strcmp(begin, net) != 0) {
-        fail_msg("%s\n--- expected:\n%s", begin, net);
-    }
-    st_weights_close(&weights);
-}
-
-static st_text picture(const char *dims) {
-    st_text graph = {0};
-    put_text(&graph, 2, "g");
-    put_value(&graph, 11, "in", dims);
-    put_value(&graph, 12, "out", "1x1");
-    return graph;
-}
-
-/* With a ring of zeros. */
-static void put_conv(st_text *graph, const char *in, const char *out) {
-    st_text node = node_of("Conv", in, out);
-    const int64_t pads[4] = {1, 1, 1, 1};
-    put_attribute_ints(&node, "pads", pads, 4);
-    put_message(graph, 1, &node);
-}
 
 static void test_a_chain_becomes_lines(void **state) {
     (void)state;
@@ -529,21 +424,21 @@ static void test_tensors_that_lie_are_refused(void **state) {
 static void test_broken_messages_are_refused(void **state) {
     (void)state;
     NEEDS_PROTOBUF();
-    put_file("\x08\x07\x12\xff\xff\xff\xff\x0f", 8);
+    put_file(path, "\x08\x07\x12\xff\xff\xff\xff\x0f", 8);
     refused(STRATA_FORMAT, "byte 2: a field of 4294967295 bytes, 0 are left");
-    put_file("\x08\x07\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 13);
+    put_file(path, "\x08\x07\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 13);
     refused(STRATA_FORMAT, "byte 3: a number of more than 64 bits");
-    put_file("\x08\x07\x28\xff\xff", 5);
+    put_file(path, "\x08\x07\x28\xff\xff", 5);
     refused(STRATA_FORMAT, "byte 5: it ends inside a number");
-    put_file("\x08\x07\x3a\x02\x0b\x0c", 6);
+    put_file(path, "\x08\x07\x3a\x02\x0b\x0c", 6);
     refused(STRATA_FORMAT, "byte 4: field 1 of type 3, expected a field of protobuf");
-    put_file("\x08\x07\x3a\x02\x08\x01", 6);
+    put_file(path, "\x08\x07\x3a\x02\x08\x01", 6);
     refused(STRATA_FORMAT, "byte 4: 'node' of type 0, expected 2");
-    put_file("\x08\x07\x12\x01\x61\x12\x01\x61", 8);
+    put_file(path, "\x08\x07\x12\x01\x61\x12\x01\x61", 8);
     refused(STRATA_FORMAT, "byte 5: 'producer_name' is there twice");
-    put_file("\x08\x07\x12\x02\x61\x00", 6);
+    put_file(path, "\x08\x07\x12\x02\x61\x00", 6);
     refused(STRATA_FORMAT, "byte 2: a text with a zero byte in it");
-    put_file("\x08\x07\x12\x01\x61", 5);
+    put_file(path, "\x08\x07\x12\x01\x61", 5);
     refused(STRATA_FORMAT, "it holds no graph, expected an ONNX model");
 }
 
@@ -590,7 +485,7 @@ static void test_a_file_that_was_cut_is_refused(void **state) {
     for (size_t length = 5; length<model.length; length += length> 300 && length + 300 < model.length ? 97 : 1) {
         strata_error err = {0};
         st_weights weights;
-        put_file(model.bytes, length);
+        put_file(path, model.bytes, length);
         strata_status status = st_weights_open(&weights, path, &err);
         assert_true(status == STRATA_FORMAT || status == STRATA_UNSUPPORTED);
         assert_true(err.message[0] != '\0');
@@ -611,7 +506,7 @@ static void test_a_file_that_was_cut_is_refused(void **state) {
 /* A build without protobuf-c knows the file all the same. */
 static void test_the_kind_is_known_by_content(void **state) {
     (void)state;
-    put_file("\x08\x07\x12\x01\x61", 5);
+    put_file(path, "\x08\x07\x12\x01\x61", 5);
     const st_format *format = NULL;
     assert_int_equal(st_format_probe(&format, path, NULL), STRATA_OK);
     assert_non_null(format);
@@ -638,5 +533,5 @@ int main(void) {
         cmocka_unit_test(test_a_file_that_was_cut_is_refused),
         cmocka_unit_test(test_the_kind_is_known_by_content),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_model_folder, remove_model_folder);
 }

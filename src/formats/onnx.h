@@ -14,8 +14,18 @@ typedef enum st_onnx_kind {
     ST_ONNX_UNMADE,
     ST_ONNX_UNKNOWN,  /* made by what strata has not, or of it */
     ST_ONNX_CONSTANT, /* `tensor`, and where it holds few whole numbers `ints` */
+    ST_ONNX_SQUARES,  /* `squares`: on the way to a local response normalization */
     ST_ONNX_VALUE     /* of the net */
 } st_onnx_kind;
+
+/* What a chain of nodes has made of a value of the net so far: onnx_lrn.c. */
+typedef struct st_onnx_squares {
+    const struct st_onnx_value *of;
+    int64_t before, after; /* channels of zeros around it */
+    int64_t size;          /* that the mean is of; 0: not yet */
+    double alpha, k, beta; /* of (k + alpha * mean)^beta */
+    bool has_k, has_beta;
+} st_onnx_squares;
 
 /* A name of the graph. */
 typedef struct st_onnx_value {
@@ -26,6 +36,8 @@ typedef struct st_onnx_value {
 
     st_tensor tensor;
     const int64_t *ints; /* [tensor.count] or NULL */
+
+    const st_onnx_squares *squares;
 
     int id; /* the net writer's */
     st_dims dims;
@@ -63,8 +75,10 @@ typedef struct st_onnx_operator {
     const char *name;
     st_onnx_reader read;
 } st_onnx_operator;
-extern const st_onnx_operator st_onnx_layers[], st_onnx_functions[], st_onnx_shapes[], st_onnx_sums[],
-    st_onnx_samples[]; /* end with NULL */
+/* Lists that end with NULL. */
+extern const st_onnx_operator st_onnx_layers[], st_onnx_pools[], st_onnx_functions[], st_onnx_shapes[], st_onnx_sums[],
+    st_onnx_samples[], st_onnx_lrn[];
+extern const st_onnx_operator st_onnx_of_squares[]; /* on ST_ONNX_SQUARES */
 
 /* STRATA_FORMAT, "node 3 (Conv 'conv1'): ...". */
 strata_status st_onnx_fail(const st_onnx *o, strata_error *err, const char *format, ...) ST_PRINTF(3, 4);
@@ -78,9 +92,42 @@ double st_onnx_real(const Onnx__NodeProto *node, const char *name, double standa
 strata_status st_onnx_ints(int64_t *out, size_t count, const st_onnx *o, const Onnx__NodeProto *node, const char *name,
                            int64_t standard, strata_error *err);
 
+/* ---- windows ---- */
+
+typedef struct st_onnx_window {
+    int64_t kernel[2], stride[2], dilation[2], pad[4]; /* pad: top, left, bottom, right */
+} st_onnx_window;
+/* Of a node over `in`; the kernel is filled already. */
+strata_status st_onnx_read_window(st_onnx_window *out, const st_onnx *o, const Onnx__NodeProto *node, st_dims in,
+                                  strata_error *err);
+/* Values with rows and columns as ONNX has them in front of a window. */
+bool st_onnx_is_picture(const st_onnx_value *in);
+
+/* The numbers of a Pad: before each side, then behind each. is_known: zeros, as many as `rank` wants, few enough. */
+typedef struct st_onnx_pads {
+    int64_t sides[2 * ST_ONNX_RANK_MAX];
+    bool is_known;
+} st_onnx_pads;
+strata_status st_onnx_read_pads(st_onnx_pads *out, st_onnx *o, const Onnx__NodeProto *node, int rank,
+                                strata_error *err);
 /* A Pad that adds channels of zeros as `subsample` does: pads has 8 numbers. *did false: it is another one. */
 strata_status st_onnx_pad_channels(bool *did, st_onnx *o, const Onnx__NodeProto *node, st_onnx_value *in,
                                    const int64_t *pads, strata_error *err);
+
+/* ---- sides, and squares ---- */
+
+/* Reshape, Squeeze and Unsqueeze, of values and of squares. */
+strata_status st_onnx_read_reshape(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
+strata_status st_onnx_read_squeeze(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
+
+/* Whether x * x, which `node` makes of `value`, can be the beginning of a local response normalization. */
+bool st_onnx_is_chain(const st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value);
+/* What `node` makes are the squares of `value`, which is settled. */
+strata_status st_onnx_begin_squares(st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value,
+                                    strata_error *err);
+/* Gives squares these sides. */
+strata_status st_onnx_squares_shape(st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in, int rank,
+                                    const int64_t *shape, strata_error *err);
 
 /* ---- values ---- */
 

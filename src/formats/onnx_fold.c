@@ -327,6 +327,9 @@ static bool compute(int64_t *out, char what, int64_t a, int64_t b) {
         return !__builtin_sub_overflow(a, b, out);
     case 'M':
         return !__builtin_mul_overflow(a, b, out);
+    case 'E':
+        *out = a == b;
+        return true;
     default:
         if (b == 0 || (a == INT64_MIN && b == -1)) {
             return false;
@@ -426,7 +429,7 @@ static strata_status fold_known(bool *did, st_onnx *o, const Onnx__NodeProto *no
     if (strcmp(op, "Slice") == 0) {
         return fold_slice(did, o, node, args, err);
     }
-    static const char *const sums[] = {"Add", "Sub", "Mul", "Div"};
+    static const char *const sums[] = {"Add", "Sub", "Mul", "Div", "Equal"};
     for (size_t i = 0; i < ST_COUNT_OF(sums); i++) {
         if (strcmp(op, sums[i]) == 0 && second != NULL) {
             return fold_arithmetic(did, o, node, in, second, err);

@@ -1,7 +1,7 @@
 /* ONNX (https://onnx.ai, onnx.proto; the operators' own versions 7 to 17): a graph of operators over named values, and
  * its weights. This file opens it and walks; onnx_values.c has names, nodes and constants, onnx_fold.c what exporters
- * compute with sizes, onnx_external.c values in other files; the operators are in onnx_layers.c, onnx_functions.c,
- * onnx_sums.c, onnx_shapes.c (which only change shapes) and onnx_sample.c.
+ * compute with sizes, onnx_external.c values in other files; the operators are in onnx_layers.c, onnx_pool.c,
+ * onnx_lrn.c, onnx_functions.c, onnx_sums.c, onnx_shapes.c (which only change shapes) and onnx_sample.c.
  *
  * Nothing that a file says is believed: lengths by protobuf.c, names and shapes here and there, the finished net by
  * st_foreign_finish, which builds it and compares each weight with it. */
@@ -27,10 +27,25 @@ enum { OPSET_FIRST = 7, OPSET_LAST = 17 };
 
 /* ---- names ---- */
 
+/* The two graphs of an If, NULL where there is none. Messages inside each other have an end (protobuf.c). */
+static void branches_of(const Onnx__GraphProto *out[2], const Onnx__NodeProto *node) {
+    static const char *const names[2] = {"then_branch", "else_branch"};
+    for (int i = 0; i < 2; i++) {
+        bool is_if = node->op_type != NULL && strcmp(node->op_type, "If") == 0;
+        const Onnx__AttributeProto *found = is_if ? st_onnx_find_attribute(node, names[i]) : NULL;
+        out[i] = found != NULL ? found->g : NULL;
+    }
+}
+
 static size_t names_of(const Onnx__GraphProto *graph) {
     size_t count = graph->n_input + graph->n_initializer;
     for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__GraphProto *branches[2];
+        branches_of(branches, graph->node[i]);
         count += graph->node[i]->n_output;
+        for (int k = 0; k < 2; k++) {
+            count += branches[k] != NULL ? names_of(branches[k]) : 0;
+        }
     }
     return count;
 }
@@ -54,8 +69,8 @@ static strata_status add_name(st_onnx_value **out, st_onnx *o, const char *name,
     return STRATA_OK;
 }
 
-static strata_status add_names(st_onnx *o, strata_error *err) {
-    const Onnx__GraphProto *graph = o->graph;
+/* maker NULL: the nodes are those of the file; else all is made by the node that holds the graph. */
+static strata_status add_names(st_onnx *o, const Onnx__GraphProto *graph, const size_t *maker, strata_error *err) {
     st_onnx_value *value = NULL;
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Onnx__TensorProto *tensor = graph->initializer[i];
@@ -69,7 +84,7 @@ static strata_status add_names(st_onnx *o, strata_error *err) {
         for (size_t k = 0; k < graph->node[i]->n_output; k++) {
             if (graph->node[i]->output[k][0] != '\0') {
                 ST_TRY(add_name(&value, o, graph->node[i]->output[k], err));
-                value->maker = i;
+                value->maker = maker != NULL ? *maker : i;
             }
         }
     }
@@ -78,7 +93,7 @@ static strata_status add_names(st_onnx *o, strata_error *err) {
 
 /* ---- what the output needs ---- */
 
-static strata_status use(st_onnx *o, const char *name, size_t user, bool *is_needed) {
+static void use(st_onnx *o, const char *name, size_t user, bool *is_needed) {
     st_onnx_value *value = st_onnx_find(o, name);
     if (name[0] != '\0' && value->name != NULL) {
         value->uses++;
@@ -87,7 +102,25 @@ static strata_status use(st_onnx *o, const char *name, size_t user, bool *is_nee
             is_needed[value->maker] = true;
         }
     }
-    return STRATA_OK;
+}
+
+/* What a node reads, the graphs inside of it too: which of them will be taken is not known yet. */
+static void use_inputs(st_onnx *o, const Onnx__NodeProto *node, size_t user, bool *is_needed) {
+    const Onnx__GraphProto *branches[2];
+    for (size_t k = 0; k < node->n_input; k++) {
+        use(o, node->input[k], user, is_needed);
+    }
+    branches_of(branches, node);
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; branches[i] != NULL && k < branches[i]->n_node; k++) {
+            use_inputs(o, branches[i]->node[k], user, is_needed);
+        }
+        for (size_t k = 0; branches[i] != NULL && k < branches[i]->n_output; k++) {
+            if (branches[i]->output[k]->name != NULL) {
+                use(o, branches[i]->output[k]->name, user, is_needed);
+            }
+        }
+    }
 }
 
 /* Nodes come in an order in which they can run, so that one walk backwards finds those that are needed. */
@@ -95,12 +128,11 @@ static strata_status find_needed(st_onnx *o, strata_error *err) {
     const Onnx__GraphProto *graph = o->graph;
     bool *is_needed = NULL;
     ST_TRY(st_arena_alloc(&is_needed, o->scratch, graph->n_node, sizeof *is_needed, err));
-    ST_TRY(use(o, graph->output[0]->name, graph->n_node, is_needed));
+    use(o, graph->output[0]->name, graph->n_node, is_needed);
     for (size_t i = graph->n_node; i > 0; i--) {
-        const Onnx__NodeProto *node = graph->node[i - 1];
         o->is_done[i - 1] = !is_needed[i - 1];
-        for (size_t k = 0; is_needed[i - 1] && k < node->n_input; k++) {
-            ST_TRY(use(o, node->input[k], i - 1, is_needed));
+        if (is_needed[i - 1]) {
+            use_inputs(o, graph->node[i - 1], i - 1, is_needed);
         }
     }
     return STRATA_OK;
@@ -220,23 +252,29 @@ static strata_status add_inputs(st_onnx *o, strata_error *err) {
 
 /* ---- the nodes ---- */
 
-static const st_onnx_operator *find_operator(const char *name) {
-    const st_onnx_operator *const lists[] = {st_onnx_layers, st_onnx_functions, st_onnx_sums, st_onnx_shapes,
-                                             st_onnx_samples};
-    for (size_t i = 0; i < ST_COUNT_OF(lists); i++) {
-        for (const st_onnx_operator *at = lists[i]; at->name != NULL; at++) {
-            if (strcmp(at->name, name) == 0) {
-                return at;
-            }
+static const st_onnx_operator *find_in(const st_onnx_operator *list, const char *name) {
+    for (; list->name != NULL; list++) {
+        if (strcmp(list->name, name) == 0) {
+            return list;
         }
     }
     return NULL;
 }
 
+static const st_onnx_operator *find_operator(const char *name) {
+    const st_onnx_operator *const lists[] = {st_onnx_layers, st_onnx_pools,  st_onnx_lrn,    st_onnx_functions,
+                                             st_onnx_sums,   st_onnx_shapes, st_onnx_samples};
+    const st_onnx_operator *found = NULL;
+    for (size_t i = 0; i < ST_COUNT_OF(lists) && found == NULL; i++) {
+        found = find_in(lists[i], name);
+    }
+    return found;
+}
+
 /* Unknown values make unknown values, so that the list of what is not had holds causes only. */
-static bool reads_unknown(const st_onnx *o, const Onnx__NodeProto *node) {
+static bool reads(const st_onnx *o, const Onnx__NodeProto *node, st_onnx_kind kind) {
     for (size_t i = 0; i < node->n_input; i++) {
-        if (node->input[i][0] != '\0' && st_onnx_find(o, node->input[i])->kind == ST_ONNX_UNKNOWN) {
+        if (node->input[i][0] != '\0' && st_onnx_find(o, node->input[i])->kind == kind) {
             return true;
         }
     }
@@ -245,36 +283,13 @@ static bool reads_unknown(const st_onnx *o, const Onnx__NodeProto *node) {
 
 /* What is always computed away, and so never lacking for its own sake. */
 static bool is_folded(const char *name) {
-    static const char *const names[] = {"Shape", "Gather", "ConstantOfShape"};
+    static const char *const names[] = {"Shape", "Gather", "ConstantOfShape", "Equal", "If"};
     for (size_t i = 0; i < ST_COUNT_OF(names); i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
         }
     }
     return false;
-}
-
-static strata_status read_node(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
-    bool is_plain = node->domain == NULL || node->domain[0] == '\0' || strcmp(node->domain, "ai.onnx") == 0;
-    const st_onnx_operator *known = is_plain ? find_operator(node->op_type) : NULL;
-    bool did = false;
-    for (size_t i = 0; i < node->n_input; i++) {
-        st_onnx_value *value = NULL;
-        ST_TRY(st_onnx_input(&value, o, node, i, err));
-    }
-    if (is_plain && !reads_unknown(o, node)) {
-        ST_TRY(st_onnx_fold(&did, o, node, err));
-    }
-    if (did) {
-        return STRATA_OK;
-    }
-    if (known == NULL && !(is_plain && reads_unknown(o, node) && is_folded(node->op_type))) {
-        return st_onnx_lack(o, node, "%s%s%s", is_plain ? "" : node->domain, is_plain ? "" : ".", node->op_type);
-    }
-    if (reads_unknown(o, node)) {
-        return st_onnx_output(o, node, &(st_onnx_value){.kind = ST_ONNX_UNKNOWN}, err);
-    }
-    return known->read(o, node, err);
 }
 
 static strata_status check_node(const st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
@@ -285,6 +300,66 @@ static strata_status check_node(const st_onnx *o, const Onnx__NodeProto *node, s
         return st_onnx_fail(o, err, "it makes nothing");
     }
     return STRATA_OK;
+}
+
+static strata_status read_node(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
+
+/* An If whose condition is known is the nodes of one of its graphs, which see all names that the node sees. */
+static strata_status read_if(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    const Onnx__GraphProto *branches[2];
+    st_onnx_value *condition = NULL;
+    ST_TRY(st_onnx_input(&condition, o, node, 0, err));
+    if (condition == NULL || condition->kind != ST_ONNX_CONSTANT || condition->ints == NULL ||
+        condition->tensor.count != 1) {
+        return st_onnx_lack(o, node, "If that depends on the picture");
+    }
+    branches_of(branches, node);
+    const Onnx__GraphProto *taken = branches[condition->ints[0] != 0 ? 0 : 1];
+    if (taken == NULL || taken->n_output != node->n_output || taken->output[0]->name == NULL) {
+        return st_onnx_fail(o, err, "its graph does not make what the node makes");
+    }
+    ST_TRY(add_names(o, taken, &o->node, err));
+    for (size_t i = 0; i < taken->n_node; i++) {
+        ST_TRY(check_node(o, taken->node[i], err));
+        ST_TRY(read_node(o, taken->node[i], err));
+    }
+    const st_onnx_value *made = st_onnx_find(o, taken->output[0]->name);
+    if (made->name == NULL || made->kind == ST_ONNX_UNMADE) {
+        return st_onnx_fail(o, err, "nothing makes '%.64s'", taken->output[0]->name);
+    }
+    return st_onnx_output(o, node, made, err);
+}
+
+static strata_status read_node(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    bool is_plain = node->domain == NULL || node->domain[0] == '\0' || strcmp(node->domain, "ai.onnx") == 0;
+    const st_onnx_operator *known = is_plain ? find_operator(node->op_type) : NULL;
+    bool did = false;
+    for (size_t i = 0; i < node->n_input; i++) {
+        st_onnx_value *value = NULL;
+        ST_TRY(st_onnx_input(&value, o, node, i, err));
+    }
+    bool is_unknown = reads(o, node, ST_ONNX_UNKNOWN);
+    if (is_plain && !is_unknown) {
+        ST_TRY(st_onnx_fold(&did, o, node, err));
+    }
+    if (did) {
+        return STRATA_OK;
+    }
+    if (is_plain && !is_unknown && strcmp(node->op_type, "If") == 0) {
+        return read_if(o, node, err);
+    }
+    if (known == NULL && !(is_plain && is_unknown && is_folded(node->op_type))) {
+        return st_onnx_lack(o, node, "%s%s%s", is_plain ? "" : node->domain, is_plain ? "" : ".", node->op_type);
+    }
+    if (is_unknown) {
+        return st_onnx_output(o, node, &(st_onnx_value){.kind = ST_ONNX_UNKNOWN}, err);
+    }
+    if (reads(o, node, ST_ONNX_SQUARES)) {
+        known = find_in(st_onnx_of_squares, node->op_type);
+        return known != NULL ? known->read(o, node, err)
+                             : st_onnx_lack(o, node, "%s of squares that is no LRN", node->op_type);
+    }
+    return known->read(o, node, err);
 }
 
 static strata_status read_nodes(st_onnx *o, strata_error *err) {
@@ -307,7 +382,8 @@ static strata_status read_output(int *id, st_onnx *o, strata_error *err) {
         return st_fail_file(err, STRATA_FORMAT, o->out->file.path, "nothing makes its output '%.64s'", name);
     }
     if (value->kind != ST_ONNX_VALUE) {
-        return st_fail_file(err, STRATA_UNSUPPORTED, o->out->file.path, "its output '%.64s' is a constant", name);
+        return st_fail_file(err, STRATA_UNSUPPORTED, o->out->file.path, "its output '%.64s' is not of the net: %s",
+                            name, value->kind == ST_ONNX_SQUARES ? "squares on the way to an LRN" : "a constant");
     }
     bool is_vector = value->dims.h == 1 && value->dims.w == 1;
     if (value->is_last && !is_vector) { /* the net's would stand in another order */
@@ -342,7 +418,7 @@ static strata_status read_graph(st_onnx *o, strata_error *err) {
         st_lacks_add(&o->lacks, "a weight", "a sparse tensor");
     }
     ST_TRY(make_table(o, err));
-    ST_TRY(add_names(o, err));
+    ST_TRY(add_names(o, o->graph, NULL, err));
     ST_TRY(add_inputs(o, err));
     ST_TRY(find_needed(o, err));
     ST_TRY(read_nodes(o, err));

@@ -7,13 +7,13 @@
 
 #include "formats/onnx.h"
 
-/* The first input, where it is a value of the net. *in NULL: the node has gone into the list. */
+/* The first input, where it is a value of the net, or one with squares. *in NULL: the node has gone into the list. */
 static strata_status take_value(st_onnx_value **in, st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     ST_TRY(st_onnx_input(in, o, node, 0, err));
     if (*in == NULL) {
         return st_onnx_fail(o, err, "it has no input");
     }
-    if ((*in)->kind != ST_ONNX_VALUE) {
+    if ((*in)->kind != ST_ONNX_VALUE && (*in)->kind != ST_ONNX_SQUARES) {
         *in = NULL;
         return st_onnx_lack(o, node, "%s of a constant", node->op_type);
     }
@@ -42,6 +42,9 @@ static strata_status put_shape(st_onnx *o, const Onnx__NodeProto *node, const st
     st_onnx_value out = *in;
     st_dims d = in->dims;
     int64_t whole = d.h * d.w * d.c;
+    if (in->kind == ST_ONNX_SQUARES) {
+        return st_onnx_squares_shape(o, node, in, rank, shape, err);
+    }
     bool same = rank == in->rank && memcmp(shape, in->shape, (size_t)rank * sizeof *shape) == 0;
     bool is_vector = d.h == 1 && d.w == 1;
     bool is_joined = rank == 2 && shape[1] == whole && (in->rank == 4 || in->is_joined || is_vector);
@@ -80,7 +83,7 @@ static strata_status read_flatten(st_onnx *o, const Onnx__NodeProto *node, strat
     return put_shape(o, node, in, 2, shape, err);
 }
 
-static strata_status read_reshape(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+strata_status st_onnx_read_reshape(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     st_onnx_value *in = NULL, *target = NULL;
     int64_t shape[ST_ONNX_RANK_MAX], whole = 1, rest = 1;
     int unknown = -1, rank = 0;
@@ -118,7 +121,7 @@ static strata_status read_reshape(st_onnx *o, const Onnx__NodeProto *node, strat
 }
 
 /* Squeeze and Unsqueeze of a value; axes are an attribute until version 13, then an input. */
-static strata_status read_squeeze(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+strata_status st_onnx_read_squeeze(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "axes");
     bool adds = node->op_type[0] == 'U', is_axis[ST_ONNX_RANK_MAX] = {false};
     st_onnx_value *in = NULL, *list = NULL;
@@ -186,56 +189,57 @@ static strata_status read_transpose(st_onnx *o, const Onnx__NodeProto *node, str
 
 /* ---- zeros around ---- */
 
-static strata_status pad_ints(const int64_t **pads, size_t *count, st_onnx *o, const Onnx__NodeProto *node,
-                              double *value, strata_error *err) {
+strata_status st_onnx_read_pads(st_onnx_pads *out, st_onnx *o, const Onnx__NodeProto *node, int rank,
+                                strata_error *err) {
+    enum { MOST = 1 << 12 };
+    const Onnx__AttributeProto *mode = st_onnx_find_attribute(node, "mode");
     const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "pads");
     st_onnx_value *list = NULL, *given = NULL;
-    *value = st_onnx_real(node, "value", 0);
+    double value = st_onnx_real(node, "value", 0);
     ST_TRY(st_onnx_input(&list, o, node, 1, err));
     ST_TRY(st_onnx_input(&given, o, node, 2, err));
     if (given != NULL && given->kind == ST_ONNX_CONSTANT) {
-        ST_TRY(st_onnx_number(value, o, given, err));
+        ST_TRY(st_onnx_number(&value, o, given, err));
     } else if (given != NULL) {
-        *value = 1; /* computed: not zero */
+        value = 1; /* computed: not zero */
     }
-    *pads = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
-    *count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
+    const int64_t *pads = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
+    size_t count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
+    bool is_constant = mode == NULL || !mode->has_s || (mode->s.len == 8 && memcmp(mode->s.data, "constant", 8) == 0);
+    out->is_known = value == 0 && is_constant && pads != NULL && count == 2 * (size_t)rank;
+    for (size_t i = 0; out->is_known && i < count; i++) {
+        out->sides[i] = pads[i];
+        out->is_known = pads[i] >= 0 && pads[i] <= MOST;
+    }
     return STRATA_OK;
 }
 
 static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
-    enum { MOST = 1 << 12 };
-    const Onnx__AttributeProto *mode = st_onnx_find_attribute(node, "mode");
     st_onnx_value *in = NULL;
-    const int64_t *pads = NULL;
-    size_t count = 0;
-    double value = 0;
+    st_onnx_pads all;
     bool can = true;
     ST_TRY(take_value(&in, o, node, err));
     if (in == NULL) {
         return STRATA_OK;
     }
-    ST_TRY(pad_ints(&pads, &count, o, node, &value, err));
-    bool is_zeros =
-        value == 0 && (mode == NULL || !mode->has_s || (mode->s.len == 8 && memcmp(mode->s.data, "constant", 8) == 0));
-    bool is_known = is_zeros && pads != NULL && count == 2 * (size_t)in->rank;
-    bool is_none = is_known;
-    for (size_t i = 0; is_known && i < count; i++) {
-        is_none = is_none && pads[i] == 0;
-        is_known = pads[i] >= 0 && pads[i] <= MOST;
+    ST_TRY(st_onnx_read_pads(&all, o, node, in->rank, err));
+    const int64_t *pads = all.sides;
+    bool is_none = all.is_known;
+    for (int i = 0; is_none && i < 2 * in->rank; i++) {
+        is_none = pads[i] == 0;
     }
     if (is_none) {
         return st_onnx_output(o, node, in, err);
     }
     bool did = false;
-    if (is_known && in->rank == 4) {
+    if (all.is_known && in->rank == 4) {
         ST_TRY(st_onnx_pad_channels(&did, o, node, in, pads, err));
     }
     if (did) {
         return STRATA_OK;
     }
     int rows = in->is_last ? 1 : 2, columns = rows + 1, channels = in->is_last ? 3 : 1;
-    if (!is_known || in->rank != 4 || in->is_joined || pads[0] != 0 || pads[4] != 0 || pads[channels] != 0 ||
+    if (!all.is_known || in->rank != 4 || in->is_joined || pads[0] != 0 || pads[4] != 0 || pads[channels] != 0 ||
         pads[channels + 4] != 0) {
         return st_onnx_lack(o, node, "Pad other than with zeros around a picture");
     }
@@ -244,18 +248,23 @@ static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_er
         return st_onnx_lack(o, node, "Pad behind a LogSoftmax");
     }
     st_onnx_value out = *in;
-    const int64_t all[4] = {pads[rows], pads[columns], pads[rows + 4], pads[columns + 4]};
-    memcpy(out.pad, all, sizeof all);
+    const int64_t around[4] = {pads[rows], pads[columns], pads[rows + 4], pads[columns + 4]};
+    memcpy(out.pad, around, sizeof around);
     out.has_pad = true;
-    out.dims.h += all[0] + all[2];
-    out.dims.w += all[1] + all[3];
+    out.dims.h += around[0] + around[2];
+    out.dims.w += around[1] + around[3];
     out.shape[rows] = out.dims.h;
     out.shape[columns] = out.dims.w;
     return st_onnx_output(o, node, &out, err);
 }
 
-const st_onnx_operator st_onnx_shapes[] = {
-    {"Identity", read_same},       {"Cast", read_cast},       {"Flatten", read_flatten},
-    {"Reshape", read_reshape},     {"Squeeze", read_squeeze}, {"Unsqueeze", read_squeeze},
-    {"Transpose", read_transpose}, {"Pad", read_pad},         {NULL, NULL}};
+const st_onnx_operator st_onnx_shapes[] = {{"Identity", read_same},
+                                           {"Cast", read_cast},
+                                           {"Flatten", read_flatten},
+                                           {"Reshape", st_onnx_read_reshape},
+                                           {"Squeeze", st_onnx_read_squeeze},
+                                           {"Unsqueeze", st_onnx_read_squeeze},
+                                           {"Transpose", read_transpose},
+                                           {"Pad", read_pad},
+                                           {NULL, NULL}};
 #endif

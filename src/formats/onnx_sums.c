@@ -201,6 +201,10 @@ static strata_status read_binary(st_onnx *o, const Onnx__NodeProto *node, strata
         if (node->op_type[0] == 'D') {
             return st_onnx_lack(o, node, "Div of two values");
         }
+        if (a == b && node->op_type[0] == 'M' && st_onnx_is_chain(o, node, a)) {
+            ST_TRY(st_onnx_settle(o, a, false, &can, err));
+            return can ? st_onnx_begin_squares(o, node, a, err) : st_onnx_lack(o, node, "Mul behind a LogSoftmax");
+        }
         return join(o, node, node->op_type[0] == 'M' ? "mul" : "add", node->op_type[0] == 'M', err);
     }
     st_onnx_value *value = a->kind == ST_ONNX_VALUE ? a : b;
