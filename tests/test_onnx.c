@@ -220,6 +220,50 @@ static void test_two_means_are_one(void **state) {
     }
 }
 
+/* From version 18 on Pad and ReduceMean take the sides that they mean as an input. */
+static void test_sides_are_named_by_an_input(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const struct {
+        const char *pads, *axes, *lack;
+    } cases[] = {
+        {"1,2,1,2", "2,-1", NULL},
+        {"0,0,1,2,0,0,1,2", NULL, NULL},
+        {"2,1,2,1", "3,2", NULL},
+        {"1,2,1", "2,3", "Pad other than with zeros around a picture (node 0)"},
+        {"1,2,1,2", "2,2", "Pad other than with zeros around a picture (node 0)"},
+        {"1,2,1,2", "2,4", "Pad other than with zeros around a picture (node 0)"},
+        {"1,-2,1,2", "2,3", "Pad other than with zeros around a picture (node 0)"},
+        {"1,2,1,2", "0,3", "Pad other than with zeros around a picture (node 0)"},
+    };
+    for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
+        char words[128];
+        st_text graph = picture("1x4x8x8");
+        put_weight(&graph, "c.weight", "2x4x3x5");
+        put_integers(&graph, "pads", cases[i].pads);
+        put_integers(&graph, "rows and columns", "-1,2");
+        if (cases[i].axes != NULL) {
+            put_integers(&graph, "axes", cases[i].axes);
+        }
+        put_node(&graph, "Pad", cases[i].axes != NULL ? "in,pads,,axes" : "in,pads", "p");
+        put_node(&graph, "Conv", "p,c.weight", "c");
+        put_node(&graph, "ReduceMean", "c,rows and columns", "out");
+        put_model(&graph, 24);
+        if (cases[i].lack != NULL) {
+            snprintf(words, sizeof words, "it needs what strata has not: %s", cases[i].lack);
+            refused(STRATA_UNSUPPORTED, words);
+            continue;
+        }
+        becomes("network g {\n"
+                "    input 8x8x4\n"
+                "    c: conv 3x5 2 pad=1x2 bias=no\n"
+                "    avgpool global\n"
+                "\n"
+                "    output logits loss=cross_entropy\n"
+                "}\n");
+    }
+}
+
 /* x times its sigmoid belongs to the numbered group of what it stands behind: the next group keeps its number. */
 static void test_a_gate_belongs_to_what_is_before_it(void **state) {
     (void)state;
@@ -284,8 +328,8 @@ static void test_all_that_is_lacking_is_said_at_once(void **state) {
     }
     graph = picture("1x2x4x4");
     put_node(&graph, "GlobalAveragePool", "in", "out");
-    put_model(&graph, 18);
-    refused(STRATA_UNSUPPORTED, "its operators are those of version 18 (opset), expected 7 to 17");
+    put_model(&graph, 25);
+    refused(STRATA_UNSUPPORTED, "its operators are those of version 25 (opset), expected 7 to 24");
 }
 
 /* ---- graphs that are none ---- */
@@ -522,6 +566,7 @@ int main(void) {
         cmocka_unit_test(test_what_several_want_is_taken),
         cmocka_unit_test(test_padding_of_means_counts_or_not),
         cmocka_unit_test(test_two_means_are_one),
+        cmocka_unit_test(test_sides_are_named_by_an_input),
         cmocka_unit_test(test_a_gate_belongs_to_what_is_before_it),
         cmocka_unit_test(test_all_that_is_lacking_is_said_at_once),
         cmocka_unit_test(test_broken_graphs_are_refused),

@@ -1,4 +1,4 @@
-/* ONNX (https://onnx.ai, onnx.proto; the operators' own versions 7 to 17): a graph of operators over named values, and
+/* ONNX (https://onnx.ai, onnx.proto; the operators' own versions 7 to 24): a graph of operators over named values, and
  * its weights. This file opens it and walks; onnx_values.c has names, nodes and constants, onnx_fold.c what exporters
  * compute with sizes, onnx_external.c values in other files; the operators are in onnx_layers.c, onnx_pool.c,
  * onnx_lrn.c, onnx_functions.c, onnx_sums.c, onnx_shapes.c (which only change shapes) and onnx_sample.c.
@@ -23,7 +23,7 @@ static bool probe(const st_file *file, const unsigned char *first, size_t length
 #include "formats/onnx.h"
 #include "formats/protobuf.h"
 
-enum { OPSET_FIRST = 7, OPSET_LAST = 17 };
+enum { OPSET_FIRST = 7, OPSET_LAST = 24 };
 
 /* ---- names ---- */
 

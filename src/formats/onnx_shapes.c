@@ -189,15 +189,40 @@ static strata_status read_transpose(st_onnx *o, const Onnx__NodeProto *node, str
 
 /* ---- zeros around ---- */
 
+/* pads has two numbers for each of `axes`, or for all sides where it is NULL. False: it has not. */
+static bool spread_pads(st_onnx_pads *out, const int64_t *pads, size_t count, const int64_t *axes, size_t axis_count,
+                        int rank) {
+    enum { MOST = 1 << 12 };
+    bool is_seen[ST_ONNX_RANK_MAX] = {false};
+    size_t sides = axes != NULL ? axis_count : (size_t)rank;
+    if (pads == NULL || sides > (size_t)rank || count != 2 * sides) {
+        return false;
+    }
+    memset(out->sides, 0, sizeof out->sides);
+    for (size_t i = 0; i < sides; i++) {
+        int64_t axis = axes != NULL ? axes[i] : (int64_t)i;
+        axis = axis < 0 ? axis + rank : axis;
+        if (axis < 0 || axis >= rank || is_seen[axis] || pads[i] < 0 || pads[i] > MOST || pads[i + sides] < 0 ||
+            pads[i + sides] > MOST) {
+            return false;
+        }
+        is_seen[axis] = true;
+        out->sides[axis] = pads[i];
+        out->sides[axis + rank] = pads[i + sides];
+    }
+    return true;
+}
+
+/* Attributes until version 10, then inputs; from version 18 on the sides may be named by a fourth. */
 strata_status st_onnx_read_pads(st_onnx_pads *out, st_onnx *o, const Onnx__NodeProto *node, int rank,
                                 strata_error *err) {
-    enum { MOST = 1 << 12 };
     const Onnx__AttributeProto *mode = st_onnx_find_attribute(node, "mode");
     const Onnx__AttributeProto *attribute = st_onnx_find_attribute(node, "pads");
-    st_onnx_value *list = NULL, *given = NULL;
+    st_onnx_value *list = NULL, *given = NULL, *axes = NULL;
     double value = st_onnx_real(node, "value", 0);
     ST_TRY(st_onnx_input(&list, o, node, 1, err));
     ST_TRY(st_onnx_input(&given, o, node, 2, err));
+    ST_TRY(st_onnx_input(&axes, o, node, 3, err));
     if (given != NULL && given->kind == ST_ONNX_CONSTANT) {
         ST_TRY(st_onnx_number(&value, o, given, err));
     } else if (given != NULL) {
@@ -206,11 +231,9 @@ strata_status st_onnx_read_pads(st_onnx_pads *out, st_onnx *o, const Onnx__NodeP
     const int64_t *pads = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
     size_t count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
     bool is_constant = mode == NULL || !mode->has_s || (mode->s.len == 8 && memcmp(mode->s.data, "constant", 8) == 0);
-    out->is_known = value == 0 && is_constant && pads != NULL && count == 2 * (size_t)rank;
-    for (size_t i = 0; out->is_known && i < count; i++) {
-        out->sides[i] = pads[i];
-        out->is_known = pads[i] >= 0 && pads[i] <= MOST;
-    }
+    out->is_known =
+        value == 0 && is_constant && (axes == NULL || axes->ints != NULL) &&
+        spread_pads(out, pads, count, axes != NULL ? axes->ints : NULL, axes != NULL ? axes->tensor.count : 0, rank);
     return STRATA_OK;
 }
 
