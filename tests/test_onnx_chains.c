@@ -137,6 +137,22 @@ static void test_other_chains_are_not(void **state) {
     put_node(&graph, "Relu", "five", "out");
     put_model(&graph, 10);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: Relu of squares that is no LRN (node 2)");
+    static const char *const inputs[] = {"in,five", ",five"}; /* squares where no operator has a place for them */
+    static const char *const operators[] = {"AveragePool", "Pad", "Reshape", "Squeeze", "Concat"};
+    for (size_t i = 0; i < ST_COUNT_OF(operators); i++) {
+        for (size_t k = 0; k < ST_COUNT_OF(inputs); k++) {
+            strata_error err = {0};
+            st_weights weights;
+            graph = picture("1x6x4x4");
+            put_node(&graph, "Mul", "in,in", "s");
+            put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
+            put_node(&graph, operators[i], inputs[k], "out");
+            put_model(&graph, 13);
+            strata_status status = st_weights_open(&weights, path, &err);
+            assert_true(status == STRATA_UNSUPPORTED || status == STRATA_FORMAT);
+            assert_true(err.message[0] != '\0');
+        }
+    }
     graph = picture("1x6x4x4");
     put_real(&graph, "three", 3);
     put_node(&graph, "Pow", "in,three", "out");

@@ -125,12 +125,25 @@ strata_status st_onnx_squares_shape(st_onnx *o, const Onnx__NodeProto *node, con
     return st_onnx_output(o, node, &out, err);
 }
 
+/* The first input, squares of which no mean is taken yet. *in NULL: the node has gone into the list. */
+static strata_status take_squares(st_onnx_value **in, st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+    ST_TRY(st_onnx_input(in, o, node, 0, err));
+    if (*in == NULL || (*in)->kind != ST_ONNX_SQUARES || (*in)->squares->size != 0) {
+        *in = NULL;
+        return lack(o, node);
+    }
+    return STRATA_OK;
+}
+
 static strata_status pad_squares(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     st_onnx_value *in = NULL;
     st_onnx_pads pads;
-    ST_TRY(st_onnx_input(&in, o, node, 0, err));
+    ST_TRY(take_squares(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
     ST_TRY(st_onnx_read_pads(&pads, o, node, in->rank, err));
-    if (!pads.is_known || in->kind != ST_ONNX_SQUARES || in->squares->size != 0) {
+    if (!pads.is_known) {
         return lack(o, node);
     }
     st_onnx_value out = *in;
@@ -155,11 +168,14 @@ static strata_status mean_of_squares(st_onnx *o, const Onnx__NodeProto *node, st
     const Onnx__AttributeProto *automatic = st_onnx_find_attribute(node, "auto_pad");
     st_onnx_value *in = NULL;
     int64_t strides[3], pads[6];
-    ST_TRY(st_onnx_input(&in, o, node, 0, err));
+    ST_TRY(take_squares(&in, o, node, err));
+    if (in == NULL) {
+        return STRATA_OK;
+    }
     ST_TRY(st_onnx_ints(strides, 3, o, node, "strides", 1, err));
     ST_TRY(st_onnx_ints(pads, 6, o, node, "pads", 0, err));
     st_onnx_squares now = *in->squares;
-    bool is_known = in->rank == 5 && now.size == 0 && kernel != NULL && kernel->n_ints == 3 && kernel->ints[1] == 1 &&
+    bool is_known = in->rank == 5 && kernel != NULL && kernel->n_ints == 3 && kernel->ints[1] == 1 &&
                     kernel->ints[2] == 1 && strides[0] == 1 && strides[1] == 1 && strides[2] == 1 && pads[1] == 0 &&
                     pads[2] == 0 && pads[4] == 0 && pads[5] == 0 && pads[0] >= 0 && pads[0] <= SIZE_MOST &&
                     pads[3] >= 0 && pads[3] <= SIZE_MOST &&

@@ -130,7 +130,7 @@ strata_status st_onnx_read_squeeze(st_onnx *o, const Onnx__NodeProto *node, stra
     ST_TRY(st_onnx_input(&list, o, node, 1, err));
     const int64_t *axes = list != NULL ? list->ints : attribute != NULL ? attribute->ints : NULL;
     size_t count = list != NULL ? list->tensor.count : attribute != NULL ? attribute->n_ints : 0;
-    if (in == NULL || count > ST_ONNX_RANK_MAX || (count > 0 && axes == NULL)) {
+    if (in == NULL || count > ST_ONNX_RANK_MAX || (axes == NULL && (count > 0 || list != NULL))) {
         return in != NULL ? st_onnx_lack(o, node, "%s of computed axes", node->op_type) : STRATA_OK;
     }
     int whole = in->rank + (adds ? (int)count : 0), rank = 0, from = 0;
