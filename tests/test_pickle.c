@@ -139,6 +139,12 @@ static void test_pickle_calls_only_what_the_name_can(void **state) {
     FORMAT(ORDERED "]]]aK\1aa\x85R.", "byte 34: an OrderedDict of a list whose entry 0 is no pair");
     FORMAT(REBUILD ")R.", "byte 34: 'torch._utils._rebuild_tensor_v2' with 0 arguments, expected 6 to 7");
     FORMAT("ctorch._utils\n_rebuild_parameter\nNNN\x87R.", "byte 37: a Parameter of None, expected a tensor");
+    FORMAT("cnumpy\ndtype\n" TEXT("\x02", "f8") "K\0K\1\x87R}b.", "byte 27, BUILD: found a dict, expected a tuple");
+    FORMAT("cnumpy\ndtype\nN\x85R.", "byte 15: 'numpy.dtype' with 1 arguments, expected 3 to 3");
+    FORMAT("cnumpy.core.multiarray\nscalar\nNC\1x\x86R.",
+           "byte 35: a number of numpy's made of None and bytes, expected a type and bytes");
+    FORMAT("cnumpy.core.multiarray\nscalar\n" FLOATS "C\1x\x86R.",
+           "byte 54: a number of numpy's made of a name and bytes, expected a type and bytes");
     FORMAT("}}b.", "byte 2, BUILD: of a plain dict, which has no attributes");
     FORMAT("]}b.", "byte 2, BUILD: found a list, expected a dict");
     FORMAT("}]b.", "byte 2, BUILD: found a list, expected a dict");
@@ -397,6 +403,11 @@ static void test_pickle_takes_numbers(void **state) {
     assert_int_equal(TAKEN("C\2\xff\0.").kind, ST_PICKLE_BYTES);
 }
 
+/* best_acc1 = accuracies.mean(), behind the module's name. */
+#define METRIC                                                                                                         \
+    "scalar\ncnumpy\ndtype\n" TEXT("\x02", "f8") "\x89\x88\x87R(K\3" TEXT("\x01", "<") "NNNK\0K\0K\0tbC\x08"           \
+                                                                                       "12345678\x86R."
+
 static void test_pickle_takes_what_checkpoints_hold_beside(void **state) {
     (void)state;
     st_pickle_value value = TAKEN(ORDERED "]]" TEXT("\x01", "k") "aK\5aa\x85R."); /* Python 2's OrderedDict */
@@ -414,6 +425,8 @@ static void test_pickle_takes_what_checkpoints_hold_beside(void **state) {
     value = TAKEN("c_codecs\nencode\n" TEXT("\x01", "a") TEXT("\x06", "latin1") "\x86R.");
     assert_int_equal(value.kind, ST_PICKLE_BYTES);
     assert_int_equal(TAKEN("ctorch\nfloat32\n.").kind, ST_PICKLE_GLOBAL);
+    assert_int_equal(TAKEN("cnumpy.core.multiarray\n" METRIC).kind, ST_PICKLE_NUMBER);
+    assert_int_equal(TAKEN("cnumpy._core.multiarray\n" METRIC).kind, ST_PICKLE_NUMBER);
 }
 
 int main(void) {

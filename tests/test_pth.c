@@ -138,6 +138,7 @@ static void test_pth_finds_the_weights_in_a_checkpoint(void **state) {
     check_golden("checkpoint", module, ST_COUNT_OF(module),
                  "the weights are under 'model', 'state_dict'\nnot read: 'optimizer', 4 tensors\n"
                  "'module.' in front of every name is left out");
+    check_golden("metric", module, ST_COUNT_OF(module), "the weights are under 'state_dict'");
     check_golden("parameters", parameters, ST_COUNT_OF(parameters), "");
     check_golden("tensor", alone, ST_COUNT_OF(alone), "");
     check_golden("empty", NULL, 0, "");

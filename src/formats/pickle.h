@@ -21,7 +21,7 @@ typedef enum st_pickle_kind {
     ST_PICKLE_NONE,
     ST_PICKLE_BOOL,
     ST_PICKLE_INT,
-    ST_PICKLE_NUMBER, /* a whole number of more than 64 bits: never needed */
+    ST_PICKLE_NUMBER, /* a whole number of more than 64 bits, or numpy's: never needed */
     ST_PICKLE_FLOAT,
     ST_PICKLE_TEXT, /* UTF-8, or what Python 2 wrote: whoever uses it looks */
     ST_PICKLE_BYTES,
@@ -105,6 +105,8 @@ typedef struct st_pickle_global st_pickle_global;
 /* STRATA_UNSUPPORTED with the name, where it is not in the list. */
 strata_status st_pickle_find_global(const st_pickle_global **out, const st_pickle *pickle, const char *module,
                                     size_t module_length, const char *name, size_t name_length, strata_error *err);
+/* numpy's name of a type: its state may follow. */
+bool st_pickle_is_dtype(const st_pickle_value *value);
 /* `called` with a tuple of arguments. */
 strata_status st_pickle_call(st_pickle *pickle, st_pickle_value *out, const st_pickle_value *called,
                              const st_pickle_value *arguments, strata_error *err);

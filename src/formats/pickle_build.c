@@ -15,7 +15,9 @@ typedef enum global_kind {
     MAKES_TENSOR,    /* (storage, offset, sides, strides, ...) */
     MAKES_PARAMETER, /* (tensor, requires_grad, hooks): the tensor */
     MAKES_TUPLE,     /* torch.Size, torch.device: what it was given */
-    MAKES_BYTES      /* bytes as protocol 2 writes them */
+    MAKES_BYTES,     /* bytes as protocol 2 writes them */
+    MAKES_DTYPE,     /* numpy's type of a number, whose state follows: itself */
+    MAKES_NUMBER     /* (dtype, bytes): a number of numpy's, as training scripts keep a metric; never needed */
 } global_kind;
 
 struct st_pickle_global {
@@ -35,6 +37,9 @@ static const st_pickle_global globals[] = {
     {"torch", "Size", MAKES_TUPLE, 0, 1, 1},
     {"torch", "device", MAKES_TUPLE, 0, 1, 2},
     {"_codecs", "encode", MAKES_BYTES, 0, 2, 2},
+    {"numpy", "dtype", MAKES_DTYPE, 0, 3, 3},
+    {"numpy.core.multiarray", "scalar", MAKES_NUMBER, 0, 2, 2},
+    {"numpy._core.multiarray", "scalar", MAKES_NUMBER, 0, 2, 2}, /* since numpy 2 */
     {"torch", "FloatStorage", NAMES_STORAGE, ST_STORED_F32, 0, 0},
     {"torch", "DoubleStorage", NAMES_STORAGE, ST_STORED_F64, 0, 0},
     {"torch", "HalfStorage", NAMES_STORAGE, ST_STORED_F16, 0, 0},
@@ -60,6 +65,10 @@ static const st_pickle_global globals[] = {
     {"torch", "uint8", NAMES_TYPE, ST_STORED_U8, 0, 0},
     {"torch", "bool", NAMES_TYPE, ST_STORED_BOOL, 0, 0},
 };
+
+bool st_pickle_is_dtype(const st_pickle_value *value) {
+    return value->kind == ST_PICKLE_GLOBAL && value->as.global->kind == MAKES_DTYPE;
+}
 
 static strata_status fail_at(const st_pickle *pickle, strata_error *err, strata_status status, const char *format, ...)
     ST_PRINTF(4, 5);
@@ -347,6 +356,17 @@ strata_status st_pickle_call(st_pickle *pickle, st_pickle_value *out, const st_p
         return STRATA_OK;
     case MAKES_BYTES:
         *out = (st_pickle_value){.kind = ST_PICKLE_BYTES};
+        return STRATA_OK;
+    case MAKES_DTYPE:
+        *out = *called;
+        return STRATA_OK;
+    case MAKES_NUMBER:
+        if (!st_pickle_is_dtype(&values[0]) || values[1].kind != ST_PICKLE_BYTES) {
+            return fail_at(pickle, err, STRATA_FORMAT,
+                           "a number of numpy's made of %s and %s, expected a type and bytes",
+                           st_pickle_kind_name(values[0].kind), st_pickle_kind_name(values[1].kind));
+        }
+        *out = (st_pickle_value){.kind = ST_PICKLE_NUMBER};
         return STRATA_OK;
     default:
         *out = *arguments;

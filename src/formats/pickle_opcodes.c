@@ -357,11 +357,14 @@ static strata_status run_call(st_pickle_machine *m, const st_pickle_argument *a,
     return push(m, value, err);
 }
 
-/* An OrderedDict that had attributes (`_metadata` of a state_dict): they are left away. */
+/* An OrderedDict that had attributes (`_metadata` of a state_dict), and numpy's state of a type: they are left away. */
 static strata_status run_build(st_pickle_machine *m, const st_pickle_argument *a, strata_error *err) {
     (void)a;
     ST_TRY(need(m, 2, err));
     m->depth--;
+    if (st_pickle_is_dtype(&m->stack[m->depth - 1])) {
+        return need_kind(m, &m->stack[m->depth], ST_PICKLE_TUPLE, err);
+    }
     ST_TRY(need_kind(m, &m->stack[m->depth - 1], ST_PICKLE_DICT, err));
     ST_TRY(need_kind(m, &m->stack[m->depth], ST_PICKLE_DICT, err));
     if (!m->stack[m->depth - 1].as.items->has_attributes) {
