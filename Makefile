@@ -77,6 +77,9 @@ ALL_CFLAGS  := $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(WITH) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(SANITIZE_$(VARIANT)) $(LINK_$(VARIANT)) $(LDFLAGS)
 LIBS := $(WITH_LIBS) -lz -lm
 
+# What a checker of the sources needs to see all of them.
+LINT_WITH = $(subst \",",$(WITH))
+
 # The sets of kernels that this compiler can build.
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 ISAS := portable
@@ -204,11 +207,11 @@ SUBMAKE := $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)
 
 .PHONY: check check-long check-build
 check: check-build ## build with sanitizers, run every test, end in one line that counts them
-	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' sh scripts/run-tests
+	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' LINT_WITH='$(LINT_WITH)' sh scripts/run-tests
 check-long: check-build ## check, with every fault, the thread sanitizer and a minute of fuzzing for each reader
 	@echo 'building: thread sanitizer'
 	@$(SUBMAKE) -s VARIANT=tsan BUILD=$(BUILD)/tsan $(THREADED:%=$(BUILD)/tsan/tests/%)
-	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' sh scripts/run-tests --long
+	@BUILD='$(BUILD)' CC='$(CC)' MAKE='$(MAKE)' LINT_WITH='$(LINT_WITH)' sh scripts/run-tests --long
 	@$(MAKE) --no-print-directory fuzz
 check-build:
 	@echo 'building: release'
@@ -264,8 +267,8 @@ format: ## lay out every C file as .clang-format says
 	clang-format -i $(OURS)
 format-check: ## name the files that `make format` would change
 	@sh scripts/check-format
-lint: ## static analysis with cppcheck, and with clang-tidy where it is installed
-	@BUILD='$(BUILD)' sh scripts/check-lint
+lint: $(PROTO_OBJECTS) ## static analysis with cppcheck, and with clang-tidy where it is installed
+	@BUILD='$(BUILD)' LINT_WITH='$(LINT_WITH)' sh scripts/check-lint
 
 .PHONY: install uninstall
 LIBDIR := $(DESTDIR)$(PREFIX)/lib

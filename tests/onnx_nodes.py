@@ -20,8 +20,8 @@ import onnx
 from onnx import numpy_helper
 
 JOINS = ("Add", "Concat", "Mul", "Sub", "Sum")
-CLAIMED = """Add AveragePool BatchNormalization Cast Clip Concat Constant Conv Div Dropout Flatten Gemm GlobalAveragePool
-GlobalMaxPool HardSigmoid HardSwish Identity LRN LeakyRelu LogSoftmax MatMul MaxPool Mul Pad ReduceMean Relu Reshape
+CLAIMED = """Add AveragePool BatchNormalization Cast Clip Concat Constant Conv Div Dropout Equal Flatten Gemm GlobalAveragePool
+GlobalMaxPool HardSigmoid HardSwish Identity If LRN LeakyRelu LogSoftmax MatMul MaxPool Mul Pad Pow ReduceMean Relu Reshape
 Sigmoid Slice Softmax Squeeze Sub Sum Tanh Transpose Unsqueeze""".split()
 
 
