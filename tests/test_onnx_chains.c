@@ -13,6 +13,7 @@ typedef struct chain {
     writing how;
     int64_t size, before, after;
     bool does_not_count; /* the zeros of the pooling */
+    int64_t dilation;    /* of the pooling; 0: not said */
     float alpha, k, beta;
     const char *divided; /* NULL: what was squared */
 } chain;
@@ -48,6 +49,9 @@ static void put_chain(st_text *graph, const chain *c) {
         put_attribute_ints(&node, "pads", around, 6);
         put_attribute_int(&node, "count_include_pad", c->does_not_count ? 0 : 1);
     }
+    if (c->dilation > 0) {
+        put_attribute_ints(&node, "dilations", (const int64_t[3]){c->dilation, 1, 1}, 3);
+    }
     put_message(graph, 1, &node);
     put_ints(graph, "Squeeze", "mean", "four", "axes", &one, 1);
     if (!by_hand) {
@@ -79,7 +83,14 @@ static void test_a_chain_of_squares_is_lrn(void **state) {
     } cases[] = {
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 5e-4F, .k = 2, .beta = 0.75F},
          "lrn 5 alpha=0.0005 beta=0.75 k=2"},
-        {{.how = WITH_AVG_POOL_3D, .size = 3, .before = 1, .after = 1, .alpha = 0.125F, .k = 1, .beta = 0.5F},
+        {{.how = WITH_AVG_POOL_3D,
+          .size = 3,
+          .before = 1,
+          .after = 1,
+          .dilation = 1,
+          .alpha = 0.125F,
+          .k = 1,
+          .beta = 0.5F},
          "lrn 3 alpha=0.125 beta=0.5 k=1"},
         {{.how = WITH_NEGATIVE_POWER, .size = 5, .before = 2, .after = 2, .alpha = 0.25F, .k = 2, .beta = -0.75F},
          "lrn 5 alpha=0.25 beta=0.75 k=2"},
@@ -109,6 +120,8 @@ static void test_other_chains_are_not(void **state) {
          "AveragePool of squares that is no LRN (node 6)"},
         {{.how = WITH_AVG_POOL_3D, .size = 3, .before = 1, .after = 1, .does_not_count = true, .alpha = 1, .k = 1},
          "AveragePool of squares that is no LRN (node 4)"},
+        {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .dilation = 2, .alpha = 1, .k = 1, .beta = 1},
+         "AveragePool of squares that is no LRN (node 6)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1, .k = 2, .beta = -0.75F},
          "Div of squares that is no LRN (node 12)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = -1, .k = 2, .beta = 0.75F},

@@ -163,24 +163,33 @@ static strata_status pad_squares(st_onnx *o, const Onnx__NodeProto *node, strata
     return put_squares(o, node, &out, &now, err);
 }
 
+static bool all_are(const int64_t *values, size_t count, int64_t number) {
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] != number) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static strata_status mean_of_squares(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     const Onnx__AttributeProto *kernel = st_onnx_find_attribute(node, "kernel_shape");
     const Onnx__AttributeProto *automatic = st_onnx_find_attribute(node, "auto_pad");
     st_onnx_value *in = NULL;
-    int64_t strides[3], pads[6];
+    int64_t strides[3], dilations[3], pads[6];
     ST_TRY(take_squares(&in, o, node, err));
     if (in == NULL) {
         return STRATA_OK;
     }
     ST_TRY(st_onnx_ints(strides, 3, o, node, "strides", 1, err));
+    ST_TRY(st_onnx_ints(dilations, 3, o, node, "dilations", 1, err));
     ST_TRY(st_onnx_ints(pads, 6, o, node, "pads", 0, err));
     st_onnx_squares now = *in->squares;
-    bool is_known = in->rank == 5 && kernel != NULL && kernel->n_ints == 3 && kernel->ints[1] == 1 &&
-                    kernel->ints[2] == 1 && strides[0] == 1 && strides[1] == 1 && strides[2] == 1 && pads[1] == 0 &&
-                    pads[2] == 0 && pads[4] == 0 && pads[5] == 0 && pads[0] >= 0 && pads[0] <= SIZE_MOST &&
-                    pads[3] >= 0 && pads[3] <= SIZE_MOST &&
+    bool is_known = in->rank == 5 && kernel != NULL && kernel->n_ints == 3 && all_are(kernel->ints + 1, 2, 1) &&
+                    all_are(strides, 3, 1) && all_are(dilations, 3, 1) && all_are(pads + 1, 2, 0) &&
+                    all_are(pads + 4, 2, 0) && pads[0] >= 0 && pads[0] <= SIZE_MOST && pads[3] == pads[0] &&
                     (automatic == NULL || (automatic->s.len == 6 && memcmp(automatic->s.data, "NOTSET", 6) == 0));
-    bool counts = pads[0] == pads[3] && (pads[0] == 0 || st_onnx_int(node, "count_include_pad", 0) != 0);
+    bool counts = pads[0] == 0 || st_onnx_int(node, "count_include_pad", 0) != 0;
     if (!is_known || !counts) {
         return lack(o, node);
     }
