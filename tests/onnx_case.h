@@ -71,9 +71,10 @@ static inline void put_weight(st_text *graph, const char *name, const char *dims
     put_message(graph, 5, &tensor);
 }
 
-/* An initializer of one float. */
-static inline void put_real(st_text *graph, const char *name, float value) {
+/* An initializer of one float with these sides, all of them 1. */
+static inline void put_real(st_text *graph, const char *name, const char *dims, float value) {
     st_text tensor = {0};
+    put_dims(&tensor, dims);
     put_int(&tensor, 2, 1);
     put_text(&tensor, 8, name);
     put_bytes(&tensor, 9, &value, sizeof value);

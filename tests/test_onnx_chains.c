@@ -1,10 +1,13 @@
 /* formats, ONNX: what exporters write as many nodes and the net has as one layer, and conditions that are known. */
+#include <math.h>
+
 #include "onnx_graph_case.h"
 
 /* ---- local response normalization as PyTorch writes it ---- */
 
 typedef enum writing {
     SINCE_OPSET_9,      /* what nn.LocalResponseNorm became: x * x, a Pad of five sides */
+    WITHOUT_UNSQUEEZE,  /* as PyTorch 2 has it */
     WITH_AVG_POOL_3D,   /* what was written by hand before it: x^2, zeros that the pooling adds and counts */
     WITH_NEGATIVE_POWER /* x * (k + alpha * mean)^-beta */
 } writing;
@@ -16,6 +19,7 @@ typedef struct chain {
     int64_t dilation;    /* of the pooling; 0: not said */
     float alpha, k, beta;
     const char *divided; /* NULL: what was squared */
+    const char *sides;   /* of the constants; NULL: none */
 } chain;
 
 static void put_ints(st_text *graph, const char *op_type, const char *inputs, const char *output, const char *name,
@@ -31,16 +35,18 @@ static void put_chain(st_text *graph, const chain *c) {
     const int64_t around[6] = {c->before, 0, 0, c->after, 0, 0};
     const int64_t kernel[3] = {c->size, 1, 1}, one = 1;
     bool by_hand = c->how == WITH_AVG_POOL_3D;
-    put_real(graph, "two", 2);
-    put_real(graph, "alpha", c->alpha);
-    put_real(graph, "k", c->k);
-    put_real(graph, "beta", c->beta);
-    put_integers(graph, "flat", "1,1,6,4,-1");
-    put_integers(graph, "back", "1,6,4,4");
+    put_real(graph, "two", "", 2);
+    put_real(graph, "alpha", c->sides != NULL ? c->sides : "", c->alpha);
+    put_real(graph, "k", c->sides != NULL ? c->sides : "", c->k);
+    put_real(graph, "beta", c->sides != NULL ? c->sides : "", c->beta);
+    put_integers(graph, "flat", "1,1,4,4,-1");
+    put_integers(graph, "back", "1,4,4,4");
     put_node(graph, by_hand ? "Pow" : "Mul", by_hand ? "r,two" : "r,r", "squares");
-    put_ints(graph, "Unsqueeze", "squares", "five", "axes", &one, 1);
+    if (c->how != WITHOUT_UNSQUEEZE) {
+        put_ints(graph, "Unsqueeze", "squares", "five", "axes", &one, 1);
+    }
     if (!by_hand) {
-        put_node(graph, "Reshape", "five,flat", "flatter");
+        put_node(graph, "Reshape", c->how != WITHOUT_UNSQUEEZE ? "five,flat" : "squares,flat", "flatter");
         put_ints(graph, "Pad", "flatter", "padded", "pads", pads, 10);
     }
     st_text node = node_of("AveragePool", by_hand ? "five" : "padded", "mean");
@@ -66,9 +72,10 @@ static void put_chain(st_text *graph, const chain *c) {
 }
 
 static st_text with_chain(const chain *c) {
-    st_text graph = picture("1x6x4x4");
+    st_text graph = picture("1x4x4x4");
     put_node(&graph, "Relu", "in", "r");
     put_node(&graph, "Tanh", "in", "t");
+    put_ints(&graph, "Transpose", "r", "u", "perm", (const int64_t[4]){0, 2, 3, 1}, 4);
     put_chain(&graph, c);
     put_node(&graph, "GlobalAveragePool", "l", "out");
     return graph;
@@ -100,7 +107,7 @@ static void test_a_chain_of_squares_is_lrn(void **state) {
         st_text graph = with_chain(&cases[i].chain);
         put_model(&graph, 10);
         snprintf(net, sizeof net,
-                 "network g {\n    input 4x4x6, relu, %s\n    avgpool global\n\n"
+                 "network g {\n    input 4x4x4, relu, %s\n    avgpool global\n\n"
                  "    output logits loss=cross_entropy\n}\n",
                  cases[i].layer);
         becomes(net);
@@ -115,21 +122,34 @@ static void test_other_chains_are_not(void **state) {
         const char *lack;
     } cases[] = {
         {{.how = SINCE_OPSET_9, .size = 4, .before = 2, .after = 1, .alpha = 1, .k = 2, .beta = 0.75F},
-         "LRN over 4 channels (node 6)"},
+         "LRN over 4 channels (node 7)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 1, .after = 3, .alpha = 1, .k = 2, .beta = 0.75F},
-         "AveragePool of squares that is no LRN (node 6)"},
+         "AveragePool of squares that is no LRN (node 7)"},
         {{.how = WITH_AVG_POOL_3D, .size = 3, .before = 1, .after = 1, .does_not_count = true, .alpha = 1, .k = 1},
-         "AveragePool of squares that is no LRN (node 4)"},
+         "AveragePool of squares that is no LRN (node 5)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .dilation = 2, .alpha = 1, .k = 1, .beta = 1},
-         "AveragePool of squares that is no LRN (node 6)"},
+         "AveragePool of squares that is no LRN (node 7)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1, .k = 2, .beta = -0.75F},
-         "Div of squares that is no LRN (node 12)"},
+         "Div of squares that is no LRN (node 13)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = -1, .k = 2, .beta = 0.75F},
-         "Div of squares that is no LRN (node 12)"},
+         "Div of squares that is no LRN (node 13)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1, .k = 0, .beta = 0.75F},
-         "Div of squares that is no LRN (node 12)"},
+         "Div of squares that is no LRN (node 13)"},
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1, .k = 2, .beta = 0.75F, .divided = "t"},
-         "Div of squares that is no LRN (node 12)"},
+         "Div of squares that is no LRN (node 13)"},
+        {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1, .k = 2, .beta = 0.75F, .divided = "u"},
+         "Div of squares that is no LRN (node 13)"},
+        {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 1e38F, .k = 1e38F, .beta = INFINITY},
+         "Div of squares that is no LRN (node 13)"},
+        {{.how = WITH_AVG_POOL_3D,
+          .size = 3,
+          .before = 1,
+          .after = 1,
+          .alpha = 1,
+          .k = 1,
+          .beta = 1,
+          .sides = "1x1x1x1x1"},
+         "Mul of squares that is no LRN (node 7)"},
     };
     for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
         char words[128];
@@ -140,12 +160,14 @@ static void test_other_chains_are_not(void **state) {
     }
     st_text graph = picture("1x6x4x4"); /* a chain that ends before it is one */
     const int64_t one = 1;
-    put_node(&graph, "Mul", "in,in", "s");
+    put_real(&graph, "two", "", 2);
+    put_node(&graph, "Pow", "in,two", "s");
     put_ints(&graph, "Unsqueeze", "s", "out", "axes", &one, 1);
     put_model(&graph, 10);
     refused(STRATA_UNSUPPORTED, "its output 'out' is not of the net: squares on the way to an LRN");
     graph = picture("1x6x4x4");
-    put_node(&graph, "Mul", "in,in", "s");
+    put_real(&graph, "two", "", 2);
+    put_node(&graph, "Pow", "in,two", "s");
     put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
     put_node(&graph, "Relu", "five", "out");
     put_model(&graph, 10);
@@ -157,7 +179,8 @@ static void test_other_chains_are_not(void **state) {
             strata_error err = {0};
             st_weights weights;
             graph = picture("1x6x4x4");
-            put_node(&graph, "Mul", "in,in", "s");
+            put_real(&graph, "two", "", 2);
+            put_node(&graph, "Pow", "in,two", "s");
             put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
             put_node(&graph, operators[i], inputs[k], "out");
             put_model(&graph, 13);
@@ -167,7 +190,7 @@ static void test_other_chains_are_not(void **state) {
         }
     }
     graph = picture("1x6x4x4");
-    put_real(&graph, "three", 3);
+    put_real(&graph, "three", "", 3);
     put_node(&graph, "Pow", "in,three", "out");
     put_model(&graph, 10);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: Pow (node 0)");
@@ -221,7 +244,7 @@ static void put_if(st_text *graph, const char *condition, const char *out, st_te
 
 /* Whether side 1 of 'in' is `side`, as PyTorch asks before it squeezes one. */
 static st_text with_question(const char *side) {
-    st_text graph = picture("1x6x4x4");
+    st_text graph = picture("0x6x4x4"); /* any number of images */
     put_integers(&graph, "which", "1");
     put_integers(&graph, "side", side);
     put_node(&graph, "Shape", "in", "shape");
@@ -256,6 +279,61 @@ static void test_a_known_condition_takes_its_graph(void **state) {
     becomes("network g {\n    input 4x4x6, relu\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n");
 }
 
+/* The names of a graph inside of a node are its own. */
+static void test_graphs_share_names(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    st_text graph = with_question("6"), first = branch("Relu", "in", "a"), second = branch("Tanh", "v", "a");
+    put_if(&graph, "condition", "v", &first, NULL);
+    put_if(&graph, "condition", "w", &second, NULL);
+    put_node(&graph, "GlobalAveragePool", "w", "out");
+    put_model(&graph, 13);
+    becomes(
+        "network g {\n    input 4x4x6, relu, tanh\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n");
+    graph = with_question("6");
+    first = branch("Relu", "in", "a");
+    put_if(&graph, "condition", "v", &first, NULL);
+    put_node(&graph, "GlobalAveragePool", "a", "out");
+    put_model(&graph, 13);
+    refused(STRATA_FORMAT, "node 4 (GlobalAveragePool): it reads 'a', which nothing makes");
+}
+
+/* Casts to truth values, and fractions of whole numbers that were made real. */
+static void test_conditions_are_computed_as_onnx_does(void **state) {
+    (void)state;
+    NEEDS_PROTOBUF();
+    static const struct {
+        float value;
+        const char *layer;
+    } cases[] = {{0, "tanh"}, {0.5F, "relu"}, {-3, "relu"}};
+    for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
+        char net[160];
+        st_text graph = picture("1x6x4x4"), node = node_of("Cast", "value", "condition");
+        st_text then = branch("Relu", "in", "a"), otherwise = branch("Tanh", "in", "b");
+        put_real(&graph, "value", "", cases[i].value);
+        put_attribute_int(&node, "to", 9);
+        put_message(&graph, 1, &node);
+        put_if(&graph, "condition", "v", &then, &otherwise);
+        put_node(&graph, "GlobalAveragePool", "v", "out");
+        put_model(&graph, 13);
+        snprintf(net, sizeof net,
+                 "network g {\n    input 4x4x6, %s\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n",
+                 cases[i].layer);
+        becomes(net);
+    }
+    st_text graph = picture("1x6x4x4"), node = node_of("Cast", "five", "real");
+    st_text then = branch("Relu", "in", "a"), otherwise = branch("Tanh", "in", "b");
+    put_integers(&graph, "five", "5");
+    put_integers(&graph, "two", "2");
+    put_attribute_int(&node, "to", 1);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Div", "real,two", "half"); /* not two */
+    put_node(&graph, "Equal", "half,two", "condition");
+    put_if(&graph, "condition", "out", &then, &otherwise);
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "it needs what strata has not: Div of constants (node 1)");
+}
+
 static void test_other_conditions_are_refused(void **state) {
     (void)state;
     NEEDS_PROTOBUF();
@@ -263,6 +341,16 @@ static void test_other_conditions_are_refused(void **state) {
     put_if(&graph, "in", "out", &then, &otherwise);
     put_model(&graph, 13);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: If that depends on the picture (node 3)");
+    graph = picture("0x6x4x4"); /* any number of images */
+    put_integers(&graph, "which", "0");
+    put_integers(&graph, "one", "1");
+    put_node(&graph, "Shape", "in", "shape");
+    put_node(&graph, "Gather", "shape,which", "images");
+    put_node(&graph, "Equal", "images,one", "condition");
+    then = branch("Relu", "in", "a");
+    put_if(&graph, "condition", "out", &then, NULL);
+    put_model(&graph, 13);
+    refused(STRATA_UNSUPPORTED, "it needs what strata has not: If that depends on the number of images (node 3)");
     graph = with_question("6");
     otherwise = branch("Tanh", "in", "b");
     put_if(&graph, "condition", "out", NULL, &otherwise);
@@ -288,8 +376,12 @@ static void test_other_conditions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_chain_of_squares_is_lrn),    cmocka_unit_test(test_other_chains_are_not),
-        cmocka_unit_test(test_a_square_alone_is_a_product),  cmocka_unit_test(test_a_known_condition_takes_its_graph),
+        cmocka_unit_test(test_a_chain_of_squares_is_lrn),
+        cmocka_unit_test(test_other_chains_are_not),
+        cmocka_unit_test(test_a_square_alone_is_a_product),
+        cmocka_unit_test(test_a_known_condition_takes_its_graph),
+        cmocka_unit_test(test_graphs_share_names),
+        cmocka_unit_test(test_conditions_are_computed_as_onnx_does),
         cmocka_unit_test(test_other_conditions_are_refused),
     };
     return cmocka_run_group_tests(tests, make_model_folder, remove_model_folder);

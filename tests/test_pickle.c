@@ -176,7 +176,7 @@ static void test_pickle_knows_one_kind_of_persistent_id(void **state) {
     FORMAT(STORAGE(FLOATS, "0", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f") ".",
            "byte 58: a storage of 9223372036854775807 values");
     FORMAT(STORAGE(FLOATS, "0", "\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\1") ".",
-           "byte 59: the count of a storage is a big number, expected a number from 0");
+           "byte 59: the count of a storage is a number of another kind, expected a number from 0");
     FORMAT(STORAGE(FLOATS, "0",
                    "K\4"
                    "(" TEXT("\x01", "v") "K\3K\2t") ".",

@@ -36,6 +36,9 @@ typedef struct st_onnx_value {
 
     st_tensor tensor;
     const int64_t *ints; /* [tensor.count] or NULL */
+    uint64_t
+        of_images; /* bit i: ints[i] hangs on how many images there are, which the file leaves open; 63: all behind */
+    bool is_real;  /* ints that ONNX has as real numbers */
 
     const st_onnx_squares *squares;
 
@@ -55,7 +58,8 @@ typedef struct st_onnx {
     st_weights *out;
     const Onnx__GraphProto *graph;
     int64_t opset;
-    int64_t images; /* that the graph says its input has */
+    int64_t images;       /* that the graph says its input has */
+    bool has_open_images; /* it says none */
     const char
         *input_keys; /* of the net's input line: how pictures are prepared, as strata wrote it; NULL: not known */
     st_foreign foreign;
@@ -116,7 +120,9 @@ strata_status st_onnx_pad_channels(bool *did, st_onnx *o, const Onnx__NodeProto 
 
 /* ---- sides, and squares ---- */
 
-/* Reshape, Squeeze and Unsqueeze, of values and of squares. */
+/* Of values and of squares. */
+strata_status st_onnx_read_same(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
+strata_status st_onnx_read_cast(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
 strata_status st_onnx_read_reshape(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
 strata_status st_onnx_read_squeeze(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
 

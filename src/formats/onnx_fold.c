@@ -12,11 +12,29 @@ typedef struct arguments {
     size_t count;
 } arguments;
 
+/* What is known of numbers beside themselves, as in st_onnx_value. */
+typedef struct marks {
+    uint64_t of_images;
+    bool is_real;
+} marks;
+
+static uint64_t mark(size_t i) {
+    return (uint64_t)1 << (i < 63 ? i : 63);
+}
+
+/* Number `to` is number `from` of `in`, or made of it. */
+static void add_mark(marks *all, size_t to, const st_onnx_value *in, size_t from) {
+    all->of_images |= (in->of_images & mark(from)) != 0 ? mark(to) : 0;
+    all->is_real = all->is_real || in->is_real;
+}
+
 static strata_status give_ints(st_onnx *o, const Onnx__NodeProto *node, const int64_t *values, int rank, size_t count,
-                               strata_error *err) {
+                               marks all, strata_error *err) {
     st_onnx_value value;
     const int64_t shape[1] = {(int64_t)count};
     ST_TRY(st_onnx_whole(&value, o, values, rank, shape, err));
+    value.of_images = all.of_images;
+    value.is_real = all.is_real;
     return st_onnx_output(o, node, &value, err);
 }
 
@@ -24,6 +42,7 @@ static strata_status give_ints(st_onnx *o, const Onnx__NodeProto *node, const in
 static strata_status give_view(st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in, int64_t first,
                                int rank, const int64_t *shape, const int64_t *steps, strata_error *err) {
     int64_t *values = NULL, index[ST_ONNX_RANK_MAX] = {0};
+    marks all = {0};
     size_t count = 1;
     for (int i = 0; i < rank; i++) {
         count *= (size_t)shape[i]; /* no more than the list has */
@@ -35,12 +54,15 @@ static strata_status give_view(st_onnx *o, const Onnx__NodeProto *node, const st
             at += index[i] * steps[i];
         }
         values[k] = in->ints[at];
+        add_mark(&all, k, in, (size_t)at);
         for (int i = rank - 1; i >= 0 && ++index[i] == shape[i]; i--) {
             index[i] = 0;
         }
     }
     st_onnx_value value;
     ST_TRY(st_onnx_whole(&value, o, values, rank, shape, err));
+    value.of_images = all.of_images;
+    value.is_real = all.is_real;
     return st_onnx_output(o, node, &value, err);
 }
 
@@ -56,11 +78,11 @@ static strata_status fold_constant(bool *did, st_onnx *o, const Onnx__NodeProto 
     }
     value = st_onnx_find_attribute(node, "value_int");
     if (value != NULL && value->has_i) {
-        return give_ints(o, node, &value->i, 0, 1, err);
+        return give_ints(o, node, &value->i, 0, 1, (marks){0}, err);
     }
     value = st_onnx_find_attribute(node, "value_ints");
     if (value != NULL && value->n_ints <= ST_ONNX_INTS_MOST) {
-        return give_ints(o, node, value->ints, 1, value->n_ints, err);
+        return give_ints(o, node, value->ints, 1, value->n_ints, (marks){0}, err);
     }
     value = st_onnx_find_attribute(node, "value_float");
     if (value != NULL && value->has_f) {
@@ -81,7 +103,9 @@ static strata_status fold_shape(bool *did, st_onnx *o, const Onnx__NodeProto *no
     start = start < 0 ? 0 : start;
     end = end > in->rank ? in->rank : end;
     *did = true;
-    return give_ints(o, node, in->shape + (start < end ? start : 0), 1, start < end ? (size_t)(end - start) : 0, err);
+    bool is_open = o->has_open_images && in->kind != ST_ONNX_CONSTANT && start == 0 && end > 0;
+    return give_ints(o, node, in->shape + (start < end ? start : 0), 1, start < end ? (size_t)(end - start) : 0,
+                     (marks){.of_images = is_open ? mark(0) : 0}, err);
 }
 
 static strata_status fold_filled(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in,
@@ -103,7 +127,8 @@ static strata_status fold_filled(bool *did, st_onnx *o, const Onnx__NodeProto *n
         values[i] = number;
     }
     *did = true;
-    return give_ints(o, node, values, 1, (size_t)in->ints[0], err);
+    return give_ints(o, node, values, 1, (size_t)in->ints[0], (marks){.of_images = in->of_images != 0 ? UINT64_MAX : 0},
+                     err);
 }
 
 /* ---- other sides of the same values ---- */
@@ -228,6 +253,7 @@ static strata_status fold_transpose(bool *did, st_onnx *o, const Onnx__NodeProto
 static strata_status fold_gather(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *from,
                                  const st_onnx_value *which, strata_error *err) {
     int64_t out[ST_ONNX_RANK_MAX];
+    marks all = {0};
     size_t count = which->tensor.count;
     if (from->ints == NULL || from->rank != 1 || which->ints == NULL || which->rank > 1 || count > ST_ONNX_RANK_MAX) {
         return STRATA_OK;
@@ -238,13 +264,16 @@ static strata_status fold_gather(bool *did, st_onnx *o, const Onnx__NodeProto *n
             return st_onnx_fail(o, err, "it wants number %lld of %zu", (long long)which->ints[i], from->tensor.count);
         }
         out[i] = from->ints[at];
+        add_mark(&all, i, from, (size_t)at);
+        add_mark(&all, i, which, i);
     }
     *did = true;
-    return give_ints(o, node, out, which->rank, count, err);
+    return give_ints(o, node, out, which->rank, count, all, err);
 }
 
 static strata_status fold_concat(bool *did, st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     int64_t out[64];
+    marks all = {0};
     size_t filled = 0;
     for (size_t i = 0; i < node->n_input; i++) {
         st_onnx_value *in = NULL;
@@ -252,11 +281,13 @@ static strata_status fold_concat(bool *did, st_onnx *o, const Onnx__NodeProto *n
         if (in == NULL || in->ints == NULL || in->rank != 1 || in->tensor.count > ST_COUNT_OF(out) - filled) {
             return STRATA_OK;
         }
-        memcpy(out + filled, in->ints, in->tensor.count * sizeof *out);
-        filled += in->tensor.count;
+        for (size_t k = 0; k < in->tensor.count; k++) {
+            add_mark(&all, filled, in, k);
+            out[filled++] = in->ints[k];
+        }
     }
     *did = true;
-    return give_ints(o, node, out, 1, filled, err);
+    return give_ints(o, node, out, 1, filled, all, err);
 }
 
 /* One side of a slice: its first place, step and count. */
@@ -342,6 +373,7 @@ static bool compute(int64_t *out, char what, int64_t a, int64_t b) {
 static strata_status fold_arithmetic(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *a,
                                      const st_onnx_value *b, strata_error *err) {
     int64_t out[64];
+    marks all = {0};
     if (a->ints == NULL || b->ints == NULL || a->rank > 1 || b->rank > 1) {
         return STRATA_OK;
     }
@@ -351,36 +383,48 @@ static strata_status fold_arithmetic(bool *did, st_onnx *o, const Onnx__NodeProt
         return STRATA_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!compute(&out[i], node->op_type[0], a->ints[a->tensor.count == 1 ? 0 : i],
-                     b->ints[b->tensor.count == 1 ? 0 : i])) {
+        size_t of_a = a->tensor.count == 1 ? 0 : i, of_b = b->tensor.count == 1 ? 0 : i;
+        add_mark(&all, i, a, of_a);
+        add_mark(&all, i, b, of_b);
+        if (!compute(&out[i], node->op_type[0], a->ints[of_a], b->ints[of_b])) {
             return st_onnx_fail(o, err, "it computes with sizes that do not fit");
         }
+        if (all.is_real && node->op_type[0] == 'D' && out[i] * b->ints[of_b] != a->ints[of_a]) {
+            return STRATA_OK; /* a fraction */
+        }
     }
+    all.is_real = all.is_real && node->op_type[0] != 'E';
     *did = true;
-    return give_ints(o, node, out, a->rank > b->rank ? a->rank : b->rank, count, err);
+    return give_ints(o, node, out, a->rank > b->rank ? a->rank : b->rank, count, all, err);
 }
 
-/* Sizes that an exporter wrote as real numbers, as PyTorch's do below version 9: towards zero, as Cast says. */
+/* Numbers of a constant, whole or real, as whole numbers: towards zero, as Cast says, or whether they are zero. Sizes
+ * are real in what PyTorch exports below version 9. */
 static strata_status cast_to_whole(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in,
-                                   strata_error *err) {
+                                   bool is_truth, strata_error *err) {
     static const double MOST = 9007199254740992.0; /* beyond it a double is no count */
     enum { SIZES_MOST = 64 };
     double reals[SIZES_MOST];
     int64_t ints[SIZES_MOST];
+    marks all = {.of_images = in->of_images};
     const st_tensor *tensor = &in->tensor;
-    if (in->kind != ST_ONNX_CONSTANT || !st_stored_is_real(tensor->stored) || tensor->rank > 1 ||
+    if (in->kind != ST_ONNX_CONSTANT || (in->ints == NULL && !st_stored_is_real(tensor->stored)) || tensor->rank > 1 ||
         tensor->count > SIZES_MOST) {
         return STRATA_OK;
     }
-    ST_TRY(st_weights_read_doubles(o->out, tensor, 0, tensor->count, reals, err));
+    if (in->ints == NULL) {
+        ST_TRY(st_weights_read_doubles(o->out, tensor, 0, tensor->count, reals, err));
+    }
     for (size_t i = 0; i < tensor->count; i++) {
-        if (!(reals[i] >= -MOST && reals[i] <= MOST)) {
+        if (in->ints == NULL && !is_truth && !(reals[i] >= -MOST && reals[i] <= MOST)) {
             return STRATA_OK;
         }
-        ints[i] = (int64_t)reals[i];
+        ints[i] = is_truth           ? (in->ints != NULL ? in->ints[i] != 0 : reals[i] != 0)
+                  : in->ints != NULL ? in->ints[i]
+                                     : (int64_t)reals[i];
     }
     *did = true;
-    return give_ints(o, node, ints, tensor->rank, tensor->count, err);
+    return give_ints(o, node, ints, tensor->rank, tensor->count, all, err);
 }
 
 static strata_status fold_cast(bool *did, st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *in,
@@ -388,11 +432,14 @@ static strata_status fold_cast(bool *did, st_onnx *o, const Onnx__NodeProto *nod
     int64_t to = st_onnx_int(node, "to", 0);
     bool is_whole = to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT && to != ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE &&
                     to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 && to != ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
-    if (is_whole && in->ints == NULL) {
-        return cast_to_whole(did, o, node, in, err);
+    bool is_truth = to == ONNX__TENSOR_PROTO__DATA_TYPE__BOOL;
+    st_onnx_value out = *in;
+    if (is_truth || (is_whole && in->ints == NULL)) {
+        return cast_to_whole(did, o, node, in, is_truth, err);
     }
+    out.is_real = !is_whole && in->ints != NULL;
     *did = true;
-    return st_onnx_output(o, node, in, err);
+    return st_onnx_output(o, node, &out, err);
 }
 
 /* ---- which ---- */

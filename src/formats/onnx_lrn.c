@@ -64,14 +64,42 @@ strata_status st_onnx_begin_squares(st_onnx *o, const Onnx__NodeProto *node, con
     return put_squares(o, node, value, &begun, err);
 }
 
-/* x * x alone is a layer of its own. */
-bool st_onnx_is_chain(const st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value) {
-    const st_onnx_value *output = st_onnx_find(o, node->output[0]);
-    if (output->uses != 1 || output->user >= o->graph->n_node || !st_onnx_is_picture(value)) {
-        return false;
+static bool is_one_of(const char *const *names, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
     }
-    const char *user = o->graph->node[output->user]->op_type;
-    return user != NULL && strcmp(user, "Unsqueeze") == 0;
+    return false;
+}
+
+/* x * x alone is a layer of its own: an AveragePool over three sides must follow. */
+bool st_onnx_is_chain(const st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value) {
+    enum { STEPS_MOST = 8 };
+    static const char *const between[] = {"Unsqueeze", "Reshape", "Pad", "Identity", "Cast"};
+    for (int i = 0; i < STEPS_MOST && st_onnx_is_picture(value); i++) {
+        const st_onnx_value *output = st_onnx_find(o, node->output[0]);
+        if (output->name == NULL || output->uses != 1 || output->user >= o->graph->n_node) {
+            return false;
+        }
+        node = o->graph->node[output->user];
+        if (node->op_type == NULL || node->n_output == 0) {
+            return false;
+        }
+        if (strcmp(node->op_type, "AveragePool") == 0) {
+            const Onnx__AttributeProto *kernel = st_onnx_find_attribute(node, "kernel_shape");
+            return kernel != NULL && kernel->n_ints == 3;
+        }
+        if (!is_one_of(between, ST_COUNT_OF(between), node->op_type)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* A constant of one number that gives `in` no more sides. */
+static bool is_number(const st_onnx_value *constant, const st_onnx_value *in) {
+    return constant->kind == ST_ONNX_CONSTANT && constant->tensor.count == 1 && constant->rank <= in->rank;
 }
 
 static strata_status read_power(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
@@ -79,7 +107,7 @@ static strata_status read_power(st_onnx *o, const Onnx__NodeProto *node, strata_
     double power = 0;
     ST_TRY(st_onnx_take(&in, o, node, err));
     ST_TRY(st_onnx_input(&exponent, o, node, 1, err));
-    if (in != NULL && exponent != NULL && exponent->kind == ST_ONNX_CONSTANT && exponent->tensor.count == 1) {
+    if (in != NULL && exponent != NULL && is_number(exponent, in)) {
         ST_TRY(st_onnx_number(&power, o, exponent, err));
     }
     if (in == NULL || power != 2 || !st_onnx_is_picture(in)) {
@@ -181,13 +209,16 @@ static strata_status mean_of_squares(st_onnx *o, const Onnx__NodeProto *node, st
     if (in == NULL) {
         return STRATA_OK;
     }
+    if (in->rank != 5 || kernel == NULL || kernel->n_ints != 3) {
+        return lack(o, node);
+    }
     ST_TRY(st_onnx_ints(strides, 3, o, node, "strides", 1, err));
     ST_TRY(st_onnx_ints(dilations, 3, o, node, "dilations", 1, err));
     ST_TRY(st_onnx_ints(pads, 6, o, node, "pads", 0, err));
     st_onnx_squares now = *in->squares;
-    bool is_known = in->rank == 5 && kernel != NULL && kernel->n_ints == 3 && all_are(kernel->ints + 1, 2, 1) &&
-                    all_are(strides, 3, 1) && all_are(dilations, 3, 1) && all_are(pads + 1, 2, 0) &&
-                    all_are(pads + 4, 2, 0) && pads[0] >= 0 && pads[0] <= SIZE_MOST && pads[3] == pads[0] &&
+    bool is_known = all_are(kernel->ints + 1, 2, 1) && all_are(strides, 3, 1) && all_are(dilations, 3, 1) &&
+                    all_are(pads + 1, 2, 0) && all_are(pads + 4, 2, 0) && pads[0] >= 0 && pads[0] <= SIZE_MOST &&
+                    pads[3] == pads[0] &&
                     (automatic == NULL || (automatic->s.len == 6 && memcmp(automatic->s.data, "NOTSET", 6) == 0));
     bool counts = pads[0] == 0 || st_onnx_int(node, "count_include_pad", 0) != 0;
     if (!is_known || !counts) {
@@ -208,16 +239,20 @@ static strata_status mean_of_squares(st_onnx *o, const Onnx__NodeProto *node, st
     return put_squares(o, node, &out, &now, err);
 }
 
+static bool is_finite(double value) {
+    return isfinite((float)value);
+}
+
 /* Nothing may stand between the power and the division. */
 static strata_status finish(st_onnx *o, const Onnx__NodeProto *node, st_onnx_value *value, const st_onnx_value *in,
                             bool divides, strata_error *err) {
     st_onnx_squares now = *in->squares;
     const st_onnx_value *of = now.of;
-    bool is_same = value->kind == ST_ONNX_VALUE && value->id == of->id && !value->has_pad && !value->is_normed &&
-                   value->rank == 4 && in->rank == 4 && memcmp(value->shape, in->shape, 4 * sizeof *in->shape) == 0;
+    bool is_same = value->id == of->id && !value->has_pad && !value->is_normed && st_onnx_is_picture(value) &&
+                   in->rank == 4 && memcmp(value->shape, in->shape, 4 * sizeof *in->shape) == 0;
     now.beta = divides ? now.beta : -now.beta;
-    if (!is_same || now.size == 0 || !(now.alpha >= 0 && now.beta > 0 && now.k > 0) || !isfinite(now.alpha) ||
-        !isfinite(now.beta) || !isfinite(now.k)) {
+    if (!is_same || now.size == 0 || !(now.alpha >= 0 && now.beta > 0 && now.k > 0) || !is_finite(now.alpha) ||
+        !is_finite(now.beta) || !is_finite(now.k)) {
         return lack(o, node);
     }
     return put_lrn(o, node, value, &now, err);
@@ -232,8 +267,7 @@ static strata_status scale_squares(st_onnx *o, const Onnx__NodeProto *node, stra
         return finish(o, node, other, in, divides, err);
     }
     st_onnx_squares now = *in->squares;
-    if (other->kind != ST_ONNX_CONSTANT || other->tensor.count != 1 || now.has_k || now.has_beta ||
-        (divides && !is_first)) {
+    if (!is_number(other, in) || now.has_k || now.has_beta || (divides && !is_first)) {
         return lack(o, node);
     }
     ST_TRY(st_onnx_number(&number, o, other, err));
@@ -246,7 +280,7 @@ static strata_status shift_squares(st_onnx *o, const Onnx__NodeProto *node, stra
     bool is_first = false;
     ST_TRY(take_two(&in, &other, &is_first, o, node, err));
     st_onnx_squares now = *in->squares;
-    if (other->kind != ST_ONNX_CONSTANT || other->tensor.count != 1 || now.size == 0 || now.has_k || now.has_beta) {
+    if (!is_number(other, in) || now.size == 0 || now.has_k || now.has_beta) {
         return lack(o, node);
     }
     ST_TRY(st_onnx_number(&now.k, o, other, err));
@@ -259,7 +293,7 @@ static strata_status raise_squares(st_onnx *o, const Onnx__NodeProto *node, stra
     bool is_first = false;
     ST_TRY(take_two(&in, &other, &is_first, o, node, err));
     st_onnx_squares now = *in->squares;
-    if (!is_first || other->kind != ST_ONNX_CONSTANT || other->tensor.count != 1 || !now.has_k || now.has_beta) {
+    if (!is_first || !is_number(other, in) || !now.has_k || now.has_beta) {
         return lack(o, node);
     }
     ST_TRY(st_onnx_number(&now.beta, o, other, err));
@@ -269,7 +303,9 @@ static strata_status raise_squares(st_onnx *o, const Onnx__NodeProto *node, stra
 
 const st_onnx_operator st_onnx_lrn[] = {{"LRN", read_lrn}, {"Pow", read_power}, {NULL, NULL}};
 
-const st_onnx_operator st_onnx_of_squares[] = {{"Unsqueeze", st_onnx_read_squeeze},
+const st_onnx_operator st_onnx_of_squares[] = {{"Identity", st_onnx_read_same},
+                                               {"Cast", st_onnx_read_cast},
+                                               {"Unsqueeze", st_onnx_read_squeeze},
                                                {"Squeeze", st_onnx_read_squeeze},
                                                {"Reshape", st_onnx_read_reshape},
                                                {"Pad", pad_squares},

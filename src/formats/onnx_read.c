@@ -140,7 +140,7 @@ static strata_status find_needed(st_onnx *o, strata_error *err) {
 
 /* ---- the input ---- */
 
-static strata_status input_shape(st_onnx_value *value, const st_onnx *o, const Onnx__ValueInfoProto *info,
+static strata_status input_shape(st_onnx_value *value, st_onnx *o, const Onnx__ValueInfoProto *info,
                                  strata_error *err) {
     const char *path = o->out->file.path;
     const Onnx__TypeProto *type = info->type;
@@ -158,6 +158,7 @@ static strata_status input_shape(st_onnx_value *value, const st_onnx *o, const O
         int64_t side = is_known ? shape->dim[i]->dim_value : 0;
         if (i == 0 && side <= 0) {
             side = 1; /* any number of images */
+            o->has_open_images = true;
         } else if (side <= 0) {
             return st_fail_file(err, side < 0 ? STRATA_FORMAT : STRATA_UNSUPPORTED, path,
                                 "its input '%.64s' has %s as its side %zu, expected a number above 0", info->name,
@@ -304,6 +305,41 @@ static strata_status check_node(const st_onnx *o, const Onnx__NodeProto *node, s
 
 static strata_status read_node(st_onnx *o, const Onnx__NodeProto *node, strata_error *err);
 
+/* What a taken graph reads of its own: each has a user, which is no node that could be looked at ahead. */
+static void use_inside(st_onnx *o, const Onnx__GraphProto *graph) {
+    for (size_t i = 0; i < graph->n_node; i++) {
+        for (size_t k = 0; k < graph->node[i]->n_input; k++) {
+            st_onnx_value *value = st_onnx_find(o, graph->node[i]->input[k]);
+            if (value->name != NULL && value->uses == 0) {
+                value->uses = 1;
+                value->user = o->graph->n_node;
+            }
+        }
+    }
+}
+
+static void forget_name(st_onnx *o, const char *name) {
+    static const char forgotten[] = ""; /* nothing is called so, and its place in the table stays taken */
+    st_onnx_value *value = st_onnx_find(o, name);
+    if (value->name != NULL) {
+        value->name = forgotten;
+    }
+}
+
+/* Names of a graph inside of a node end with it: the next one may have them too. */
+static void forget_names(st_onnx *o, const Onnx__GraphProto *graph) {
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        forget_name(o, graph->initializer[i]->name);
+    }
+    for (size_t i = 0; i < graph->n_node; i++) {
+        for (size_t k = 0; k < graph->node[i]->n_output; k++) {
+            if (graph->node[i]->output[k][0] != '\0') {
+                forget_name(o, graph->node[i]->output[k]);
+            }
+        }
+    }
+}
+
 /* An If whose condition is known is the nodes of one of its graphs, which see all names that the node sees. */
 static strata_status read_if(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     const Onnx__GraphProto *branches[2];
@@ -313,12 +349,16 @@ static strata_status read_if(st_onnx *o, const Onnx__NodeProto *node, strata_err
         condition->tensor.count != 1) {
         return st_onnx_lack(o, node, "If that depends on the picture");
     }
+    if (condition->of_images != 0) {
+        return st_onnx_lack(o, node, "If that depends on the number of images");
+    }
     branches_of(branches, node);
     const Onnx__GraphProto *taken = branches[condition->ints[0] != 0 ? 0 : 1];
     if (taken == NULL || taken->n_output != node->n_output || taken->output[0]->name == NULL) {
         return st_onnx_fail(o, err, "its graph does not make what the node makes");
     }
     ST_TRY(add_names(o, taken, &o->node, err));
+    use_inside(o, taken);
     for (size_t i = 0; i < taken->n_node; i++) {
         ST_TRY(check_node(o, taken->node[i], err));
         ST_TRY(read_node(o, taken->node[i], err));
@@ -327,7 +367,9 @@ static strata_status read_if(st_onnx *o, const Onnx__NodeProto *node, strata_err
     if (made->name == NULL || made->kind == ST_ONNX_UNMADE) {
         return st_onnx_fail(o, err, "nothing makes '%.64s'", taken->output[0]->name);
     }
-    return st_onnx_output(o, node, made, err);
+    ST_TRY(st_onnx_output(o, node, made, err));
+    forget_names(o, taken);
+    return STRATA_OK;
 }
 
 static strata_status read_node(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {

@@ -20,18 +20,18 @@ static strata_status take_value(st_onnx_value **in, st_onnx *o, const Onnx__Node
     return STRATA_OK;
 }
 
-static strata_status read_same(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+strata_status st_onnx_read_same(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     st_onnx_value *in = NULL;
     ST_TRY(take_value(&in, o, node, err));
     return in != NULL ? st_onnx_output(o, node, in, err) : STRATA_OK;
 }
 
-static strata_status read_cast(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
+strata_status st_onnx_read_cast(st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
     int64_t to = st_onnx_int(node, "to", 0);
     if (to != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
         return st_onnx_lack(o, node, "Cast to the type %" PRId64 " of ONNX", to);
     }
-    return read_same(o, node, err);
+    return st_onnx_read_same(o, node, err);
 }
 
 /* ---- sides ---- */
@@ -281,8 +281,8 @@ static strata_status read_pad(st_onnx *o, const Onnx__NodeProto *node, strata_er
     return st_onnx_output(o, node, &out, err);
 }
 
-const st_onnx_operator st_onnx_shapes[] = {{"Identity", read_same},
-                                           {"Cast", read_cast},
+const st_onnx_operator st_onnx_shapes[] = {{"Identity", st_onnx_read_same},
+                                           {"Cast", st_onnx_read_cast},
                                            {"Flatten", read_flatten},
                                            {"Reshape", st_onnx_read_reshape},
                                            {"Squeeze", st_onnx_read_squeeze},

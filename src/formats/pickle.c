@@ -11,11 +11,13 @@ enum { LONGEST_LINE = 1024 };
 /* ---- words ---- */
 
 static const char *const kind_names[] = {
-    [ST_PICKLE_NONE] = "None",           [ST_PICKLE_BOOL] = "a truth value", [ST_PICKLE_INT] = "a number",
-    [ST_PICKLE_NUMBER] = "a big number", [ST_PICKLE_FLOAT] = "a number",     [ST_PICKLE_TEXT] = "a text",
-    [ST_PICKLE_BYTES] = "bytes",         [ST_PICKLE_TUPLE] = "a tuple",      [ST_PICKLE_LIST] = "a list",
-    [ST_PICKLE_DICT] = "a dict",         [ST_PICKLE_GLOBAL] = "a name",      [ST_PICKLE_STORAGE] = "a storage",
-    [ST_PICKLE_TENSOR] = "a tensor",     [ST_PICKLE_MARK] = "a mark",
+    [ST_PICKLE_NONE] = "None",       [ST_PICKLE_BOOL] = "a truth value",
+    [ST_PICKLE_INT] = "a number",    [ST_PICKLE_NUMBER] = "a number of another kind",
+    [ST_PICKLE_FLOAT] = "a number",  [ST_PICKLE_TEXT] = "a text",
+    [ST_PICKLE_BYTES] = "bytes",     [ST_PICKLE_TUPLE] = "a tuple",
+    [ST_PICKLE_LIST] = "a list",     [ST_PICKLE_DICT] = "a dict",
+    [ST_PICKLE_GLOBAL] = "a name",   [ST_PICKLE_STORAGE] = "a storage",
+    [ST_PICKLE_TENSOR] = "a tensor", [ST_PICKLE_MARK] = "a mark",
 };
 
 const char *st_pickle_kind_name(uint32_t kind) {

@@ -361,7 +361,8 @@ strata_status st_pickle_call(st_pickle *pickle, st_pickle_value *out, const st_p
         *out = *called;
         return STRATA_OK;
     case MAKES_NUMBER:
-        if (!st_pickle_is_dtype(&values[0]) || values[1].kind != ST_PICKLE_BYTES) {
+        if (!st_pickle_is_dtype(&values[0]) ||
+            (values[1].kind != ST_PICKLE_BYTES && values[1].kind != ST_PICKLE_TEXT)) { /* Python 2's bytes are a text */
             return fail_at(pickle, err, STRATA_FORMAT,
                            "a number of numpy's made of %s and %s, expected a type and bytes",
                            st_pickle_kind_name(values[0].kind), st_pickle_kind_name(values[1].kind));
