@@ -789,6 +789,7 @@ typedef struct strata_convert_options {
     uint64_t seed;               /* of the noise */
     const char *weights; /* of a .net: the file where its weights are already; NULL: they are written beside it */
     bool preprocess;     /* the net's input line says how pictures are prepared, whatever the weights' file says */
+    bool skip_self_test; /* a checkpoint's own pictures are not asked; the new file gets others */
 } strata_convert_options;
 
 typedef struct strata_conversion {

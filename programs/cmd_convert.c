@@ -8,7 +8,7 @@ typedef struct arguments {
     common common;
     const char *net, *map, *preprocess, *check;
     int64_t limit;
-    bool no_check;
+    bool no_check, skip_self_test;
 } arguments;
 
 typedef struct work {
@@ -229,7 +229,8 @@ static int convert(work *w) {
                                       .no_check = a->no_check,
                                       .seed = (uint64_t)a->common.seed,
                                       .weights = w->stays ? w->beside : NULL,
-                                      .preprocess = a->preprocess != NULL};
+                                      .preprocess = a->preprocess != NULL,
+                                      .skip_self_test = a->skip_self_test};
     if (strata_convert(&w->done, w->runtime, w->net, w->weights, w->out, &options, &err) != STRATA_OK) {
         return report(&err);
     }
@@ -337,6 +338,8 @@ static const option options[] = {
     {OPTION_TEXT, 0, "check", "D", "prove it with pictures of a data set (noise)", offsetof(arguments, check), 0, 0},
     {OPTION_COUNT, 0, "limit", "N", "so many of them (256, of noise 16)", offsetof(arguments, limit), 1, 1e9},
     {OPTION_FLAG, 0, "no-check", NULL, "write the file and do not look at it", offsetof(arguments, no_check), 0, 0},
+    {OPTION_FLAG, 0, "no-self-test", NULL, "do not check the checkpoint's own test; make it anew",
+     offsetof(arguments, skip_self_test), 0, 0},
     {OPTION_END, 0, NULL, NULL, NULL, 0, 0, 0},
 };
 

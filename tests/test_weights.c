@@ -437,6 +437,36 @@ static void change_answer(const char *from, const char *to) {
     assert_int_equal(rename(other, path), 0);
 }
 
+static strata_status convert_to(const char *out, strata_runtime *runtime, bool skip, strata_error *err) {
+    strata_conversion done;
+    strata_net *net = NULL;
+    strata_weights *weights = open_file();
+    check(strata_net_load(&net, path, NULL, err), err);
+    strata_status status =
+        strata_convert(&done, runtime, net, weights, out, &(strata_convert_options){.skip_self_test = skip}, err);
+    strata_net_free(net);
+    strata_weights_free(weights);
+    return status;
+}
+
+/* As every other thing that loads it; and where that is not wanted, the new file says what the model says now. */
+static void test_a_conversion_asks_the_checkpoint_too(void **state) {
+    (void)state;
+    strata_error err = {0};
+    strata_runtime *runtime = runtime_of(1);
+    char out[160];
+    snprintf(out, sizeof out, "%s.new.safetensors", path);
+    save_whole(runtime, 7);
+    change_answer("[[0.", "[[1.");
+    assert_int_equal(convert_to(out, runtime, false, &err), STRATA_FORMAT);
+    assert_non_null(strstr(err.message, "its self-test fails"));
+    assert_int_equal(access(out, F_OK), -1);
+    check(convert_to(out, runtime, true, &err), &err);
+    assert_int_equal(rename(out, path), 0);
+    check(reopen(runtime, false, &err), &err);
+    strata_runtime_free(runtime);
+}
+
 static void test_a_checkpoint_that_says_other_things_is_refused(void **state) {
     (void)state;
     strata_error err = {0};
@@ -472,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_a_convention_takes_the_place_of_another),
         cmocka_unit_test(test_a_checkpoint_holds_what_its_model_says),
         cmocka_unit_test(test_a_checkpoint_that_says_other_things_is_refused),
+        cmocka_unit_test(test_a_conversion_asks_the_checkpoint_too),
     };
     return cmocka_run_group_tests_name("weights", tests, make_folder, remove_folder);
 }

@@ -200,6 +200,10 @@ static strata_status begin_view(convert *c, strata_error *err) {
     return take_tensors(c, err);
 }
 
+static bool keeps_self_test(const convert *c) {
+    return !c->options->preprocess && !c->options->skip_self_test;
+}
+
 /* And what is said of them. */
 static strata_status end_view(convert *c, strata_error *err) {
     const st_weights *from = st_api_weights(c->weights);
@@ -211,6 +215,8 @@ static strata_status end_view(convert *c, strata_error *err) {
     add_pair(c, pairs, ST_PAIR_CLASSES, st_weights_metadata(from, ST_PAIR_CLASSES));
     if (!c->options->preprocess) {
         add_pair(c, pairs, ST_PAIR_PREPARATION, st_weights_metadata(from, ST_PAIR_PREPARATION));
+    }
+    if (keeps_self_test(c)) {
         add_pair(c, pairs, ST_PAIR_SELF_TEST, st_weights_metadata(from, ST_PAIR_SELF_TEST));
     }
     add_pair(c, pairs, ST_PAIR_SELF_TEST, c->self_test.bytes); /* made only where the one above is not there */
@@ -258,7 +264,10 @@ static strata_status choose_proof(convert *c, strata_error *err) {
 static strata_status ask_original(convert *c, strata_error *err) {
     strata_model *model = NULL;
     const st_weights *from = st_api_weights(c->weights);
-    strata_build_options build = {.batch = BATCH, .blank = true, .own_preparation = c->options->preprocess};
+    strata_build_options build = {.batch = BATCH,
+                                  .blank = true,
+                                  .own_preparation = c->options->preprocess,
+                                  .skip_self_test = c->options->skip_self_test};
     size_t count = 0;
     if (is_proven(c)) {
         ST_TRY(choose_proof(c, err));
@@ -285,7 +294,7 @@ static strata_status ask_original(convert *c, strata_error *err) {
         c->preparation = model->core->preparation;
         status = is_proven(c) ? st_api_answers(c->wanted, model, &c->proof, err) : STRATA_OK;
     }
-    if (status == STRATA_OK && (c->options->preprocess || st_weights_metadata(from, ST_PAIR_SELF_TEST) == NULL)) {
+    if (status == STRATA_OK && (!keeps_self_test(c) || st_weights_metadata(from, ST_PAIR_SELF_TEST) == NULL)) {
         status = st_self_test_add(&c->self_test, model, err);
     }
     strata_model_free(model);
