@@ -29,6 +29,25 @@ static void put_ints(st_text *graph, const char *op_type, const char *inputs, co
     put_message(graph, 1, &node);
 }
 
+/* A net of `layers` on its input's line and the mean over the picture. */
+static void becomes_layers(const char *input, const char *layers) {
+    char net[256];
+    snprintf(net, sizeof net,
+             "network g {\n    input %s, %s\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n", input,
+             layers);
+    becomes(net);
+}
+
+/* A picture's squares as 'five', before there is a mean of them. */
+static st_text with_squares(void) {
+    st_text graph = picture("1x6x4x4");
+    const int64_t one = 1;
+    put_real(&graph, "two", "", 2);
+    put_node(&graph, "Pow", "in,two", "s");
+    put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
+    return graph;
+}
+
 /* From 'r' to 'l'. */
 static void put_chain(st_text *graph, const chain *c) {
     const int64_t pads[10] = {0, 0, c->before, 0, 0, 0, 0, c->after, 0, 0};
@@ -90,6 +109,15 @@ static void test_a_chain_of_squares_is_lrn(void **state) {
     } cases[] = {
         {{.how = SINCE_OPSET_9, .size = 5, .before = 2, .after = 2, .alpha = 5e-4F, .k = 2, .beta = 0.75F},
          "lrn 5 alpha=0.0005 beta=0.75 k=2"},
+        {{.how = WITHOUT_UNSQUEEZE,
+          .size = 5,
+          .before = 2,
+          .after = 2,
+          .alpha = 1,
+          .k = 2,
+          .beta = 0.75F,
+          .sides = "1x1x1x1"},
+         "lrn 5 alpha=1 beta=0.75 k=2"},
         {{.how = WITH_AVG_POOL_3D,
           .size = 3,
           .before = 1,
@@ -103,14 +131,11 @@ static void test_a_chain_of_squares_is_lrn(void **state) {
          "lrn 5 alpha=0.25 beta=0.75 k=2"},
     };
     for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
-        char net[256];
+        char layers[96];
         st_text graph = with_chain(&cases[i].chain);
         put_model(&graph, 10);
-        snprintf(net, sizeof net,
-                 "network g {\n    input 4x4x4, relu, %s\n    avgpool global\n\n"
-                 "    output logits loss=cross_entropy\n}\n",
-                 cases[i].layer);
-        becomes(net);
+        snprintf(layers, sizeof layers, "relu, %s", cases[i].layer);
+        becomes_layers("4x4x4", layers);
     }
 }
 
@@ -158,17 +183,11 @@ static void test_other_chains_are_not(void **state) {
         snprintf(words, sizeof words, "it needs what strata has not: %s", cases[i].lack);
         refused(STRATA_UNSUPPORTED, words);
     }
-    st_text graph = picture("1x6x4x4"); /* a chain that ends before it is one */
-    const int64_t one = 1;
-    put_real(&graph, "two", "", 2);
-    put_node(&graph, "Pow", "in,two", "s");
-    put_ints(&graph, "Unsqueeze", "s", "out", "axes", &one, 1);
+    st_text graph = with_squares(); /* a chain that ends before it is one */
+    put_node(&graph, "Identity", "five", "out");
     put_model(&graph, 10);
     refused(STRATA_UNSUPPORTED, "its output 'out' is not of the net: squares on the way to an LRN");
-    graph = picture("1x6x4x4");
-    put_real(&graph, "two", "", 2);
-    put_node(&graph, "Pow", "in,two", "s");
-    put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
+    graph = with_squares();
     put_node(&graph, "Relu", "five", "out");
     put_model(&graph, 10);
     refused(STRATA_UNSUPPORTED, "it needs what strata has not: Relu of squares that is no LRN (node 2)");
@@ -178,10 +197,7 @@ static void test_other_chains_are_not(void **state) {
         for (size_t k = 0; k < ST_COUNT_OF(inputs); k++) {
             strata_error err = {0};
             st_weights weights;
-            graph = picture("1x6x4x4");
-            put_real(&graph, "two", "", 2);
-            put_node(&graph, "Pow", "in,two", "s");
-            put_ints(&graph, "Unsqueeze", "s", "five", "axes", &one, 1);
+            graph = with_squares();
             put_node(&graph, operators[i], inputs[k], "out");
             put_model(&graph, 13);
             strata_status status = st_weights_open(&weights, path, &err);
@@ -257,16 +273,12 @@ static void test_a_known_condition_takes_its_graph(void **state) {
     (void)state;
     NEEDS_PROTOBUF();
     for (int i = 0; i < 2; i++) {
-        char net[160];
         st_text graph = with_question(i == 0 ? "6" : "5"); /* both graphs give the same name, which is theirs */
         st_text then = branch("Relu", "in", "same"), otherwise = branch("Tanh", "in", "same");
         put_if(&graph, "condition", "v", &then, &otherwise);
         put_node(&graph, "GlobalAveragePool", "v", "out");
         put_model(&graph, 13);
-        snprintf(net, sizeof net,
-                 "network g {\n    input 4x4x6, %s\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n",
-                 i == 0 ? "relu" : "tanh");
-        becomes(net);
+        becomes_layers("4x4x6", i == 0 ? "relu" : "tanh");
     }
     st_text graph = with_question("6"), inner = branch("Relu", "in", "x"), never = branch("Erf", "in", "y");
     st_text outer = {0}, other = branch("Resize", "in", "z"); /* an If inside of an If */
@@ -276,7 +288,7 @@ static void test_a_known_condition_takes_its_graph(void **state) {
     put_if(&graph, "condition", "v", &outer, &other);
     put_node(&graph, "GlobalAveragePool", "v", "out");
     put_model(&graph, 13);
-    becomes("network g {\n    input 4x4x6, relu\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n");
+    becomes_layers("4x4x6", "relu");
 }
 
 /* The names of a graph inside of a node are its own. */
@@ -288,8 +300,7 @@ static void test_graphs_share_names(void **state) {
     put_if(&graph, "condition", "w", &second, NULL);
     put_node(&graph, "GlobalAveragePool", "w", "out");
     put_model(&graph, 13);
-    becomes(
-        "network g {\n    input 4x4x6, relu, tanh\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n");
+    becomes_layers("4x4x6", "relu, tanh");
     graph = with_question("6");
     first = branch("Relu", "in", "a");
     put_if(&graph, "condition", "v", &first, NULL);
@@ -307,7 +318,6 @@ static void test_conditions_are_computed_as_onnx_does(void **state) {
         const char *layer;
     } cases[] = {{0, "tanh"}, {0.5F, "relu"}, {-3, "relu"}};
     for (size_t i = 0; i < ST_COUNT_OF(cases); i++) {
-        char net[160];
         st_text graph = picture("1x6x4x4"), node = node_of("Cast", "value", "condition");
         st_text then = branch("Relu", "in", "a"), otherwise = branch("Tanh", "in", "b");
         put_real(&graph, "value", "", cases[i].value);
@@ -316,10 +326,7 @@ static void test_conditions_are_computed_as_onnx_does(void **state) {
         put_if(&graph, "condition", "v", &then, &otherwise);
         put_node(&graph, "GlobalAveragePool", "v", "out");
         put_model(&graph, 13);
-        snprintf(net, sizeof net,
-                 "network g {\n    input 4x4x6, %s\n    avgpool global\n\n    output logits loss=cross_entropy\n}\n",
-                 cases[i].layer);
-        becomes(net);
+        becomes_layers("4x4x6", cases[i].layer);
     }
     st_text graph = picture("1x6x4x4"), node = node_of("Cast", "five", "real");
     st_text then = branch("Relu", "in", "a"), otherwise = branch("Tanh", "in", "b");

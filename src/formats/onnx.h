@@ -36,9 +36,8 @@ typedef struct st_onnx_value {
 
     st_tensor tensor;
     const int64_t *ints; /* [tensor.count] or NULL */
-    uint64_t
-        of_images; /* bit i: ints[i] hangs on how many images there are, which the file leaves open; 63: all behind */
-    bool is_real;  /* ints that ONNX has as real numbers */
+    uint64_t of_images;  /* bit i, 63 for all from there: ints[i] hangs on a number of images that is left open */
+    bool is_real;        /* ints that ONNX has as real numbers */
 
     const st_onnx_squares *squares;
 

@@ -2,8 +2,9 @@
  *
  *   x / (k + alpha * mean(x^2 over `size` channels))^beta
  *
- * where the mean is an AveragePool over three sides behind an Unsqueeze, and zeros are put around it by a Pad or by the
- * AveragePool itself. A value of the chain is ST_ONNX_SQUARES; the layer comes into the net where the chain ends. */
+ * where the mean is an AveragePool over three sides behind an Unsqueeze or a Reshape, and zeros are put around it by a
+ * Pad or by the AveragePool itself. A value of the chain is ST_ONNX_SQUARES; the layer comes into the net where the
+ * chain ends. */
 #ifdef ST_WITH_PROTOBUF
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +13,7 @@
 
 #include "formats/onnx.h"
 
-enum { WORDS = 192, SIZE_MOST = 255, CHANNEL_SIDE = 2 /* of the five behind the Unsqueeze */ };
+enum { WORDS = 192, SIZE_MOST = 255, CHANNEL_SIDE = 2 /* of the five */ };
 
 static bool is_size(int64_t size) {
     return size >= 1 && size <= SIZE_MOST && size % 2 == 1;
