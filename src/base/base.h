@@ -114,7 +114,8 @@ void st_text_free(st_text *text);
 /* The candidate nearest to `name` (edit distance, at most a third of its length), or NULL. */
 const char *st_text_nearest(const char *name, const char *const *candidates, size_t count);
 void st_text_printable(char *out, size_t capacity, const char *bytes,
-                       size_t length); /* control characters become '?' */
+                       size_t length);                                           /* control characters become '?' */
+bool st_text_is_among(const char *name, const char *const *names, size_t count); /* compared whole */
 bool st_text_is_utf8(const char *bytes, size_t length);
 
 /* ---- JSON ---- */

@@ -214,6 +214,15 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
     return row[a_length % 3][b_length];
 }
 
+bool st_text_is_among(const char *name, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *st_text_nearest(const char *name, const char *const *candidates, size_t count) {
     size_t length = strlen(name);
     const char *nearest = NULL;

@@ -13,26 +13,17 @@
 #ifdef ST_WITH_PROTOBUF
 #include "formats/caffe.h"
 
-static bool is_one_of(const char *type, const char *const *list, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(type, list[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool st_caffe_is_source(const st_caffe_layer *layer) {
     static const char *const types[] = {"Data",     "ImageData",  "MemoryData", "DummyData",
                                         "HDF5Data", "WindowData", "Input"};
-    return is_one_of(layer->type, types, ST_COUNT_OF(types));
+    return st_text_is_among(layer->type, types, ST_COUNT_OF(types));
 }
 
 /* Looks at its first bottom and makes nothing that an answer is made of. */
 static bool is_judge(const st_caffe_layer *layer) {
     static const char *const types[] = {"SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence", "HDF5Output"};
     size_t length = strlen(layer->type);
-    return is_one_of(layer->type, types, ST_COUNT_OF(types)) ||
+    return st_text_is_among(layer->type, types, ST_COUNT_OF(types)) ||
            (length > 4 && strcmp(layer->type + length - 4, "Loss") == 0);
 }
 

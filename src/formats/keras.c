@@ -210,15 +210,6 @@ static strata_status fail_none(st_keras *in, const char *const *names, size_t co
                         count == 1 ? "is" : "are", count == 0 ? "none" : all, shown < count ? " and more" : "");
 }
 
-static bool is_among(const char *const *names, size_t count, const char *name) {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The pairs and the note. A file without a version was written by Keras 1. */
 static strata_status describe(st_keras *of, const char *version, const char *backend, bool is_model,
                               strata_error *err) {
@@ -267,15 +258,15 @@ static strata_status read_file(st_keras *to, strata_error *err) {
     size_t count = 0, name_count = 0;
     ST_TRY(read_list(&layers, &count, to, root, "layer_names", err));
     ST_TRY(st_hdf5_words(&names, &name_count, to->file, to->out->arena, "", NULL, err));
-    if (layers == NULL && is_among(names, name_count, "model_weights")) {
+    if (layers == NULL && st_text_is_among("model_weights", names, name_count)) {
         root = "model_weights";
         ST_TRY(read_list(&layers, &count, to, root, "layer_names", err));
     }
     if (layers != NULL) {
         return read_second(to, root, layers, count, err);
     }
-    const char *third = is_among(names, name_count, "layers") ? "layers"
-                        : is_among(names, name_count, "_layer_checkpoint_dependencies")
+    const char *third = st_text_is_among("layers", names, name_count) ? "layers"
+                        : st_text_is_among("_layer_checkpoint_dependencies", names, name_count)
                             ? "_layer_checkpoint_dependencies"
                             : NULL;
     if (third != NULL) {

@@ -65,15 +65,6 @@ strata_status st_onnx_begin_squares(st_onnx *o, const Onnx__NodeProto *node, con
     return put_squares(o, node, value, &begun, err);
 }
 
-static bool is_one_of(const char *const *names, size_t count, const char *name) {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* x * x alone is a layer of its own: an AveragePool over three sides must follow. */
 bool st_onnx_is_chain(const st_onnx *o, const Onnx__NodeProto *node, const st_onnx_value *value) {
     enum { STEPS_MOST = 8 };
@@ -91,7 +82,7 @@ bool st_onnx_is_chain(const st_onnx *o, const Onnx__NodeProto *node, const st_on
             const Onnx__AttributeProto *kernel = st_onnx_find_attribute(node, "kernel_shape");
             return kernel != NULL && kernel->n_ints == 3;
         }
-        if (!is_one_of(between, ST_COUNT_OF(between), node->op_type)) {
+        if (!st_text_is_among(node->op_type, between, ST_COUNT_OF(between))) {
             return false;
         }
     }

@@ -285,12 +285,7 @@ static bool reads(const st_onnx *o, const Onnx__NodeProto *node, st_onnx_kind ki
 /* What is always computed away, and so never lacking for its own sake. */
 static bool is_folded(const char *name) {
     static const char *const names[] = {"Shape", "Gather", "ConstantOfShape", "Equal", "If"};
-    for (size_t i = 0; i < ST_COUNT_OF(names); i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return st_text_is_among(name, names, ST_COUNT_OF(names));
 }
 
 static strata_status check_node(const st_onnx *o, const Onnx__NodeProto *node, strata_error *err) {
